@@ -1,0 +1,77 @@
+/** What each service is told through its environment: its own variables and nothing else. */
+import { type ServiceName } from '@mandate/contracts';
+import { delimiter, dirname } from 'node:path';
+import type { Secrets } from './secrets.ts';
+
+export type ServiceSurroundings = {
+  readonly secrets: Secrets;
+  readonly natsUrl: string;
+  /** `postgres://` address of a database for a role. */
+  readonly databaseUrl: (role: 'orchestrator' | 'projector', database: 'mandate' | 'mandate_keys') => string;
+  readonly toolsFile: string;
+};
+
+/** Settings of this machine that every program here needs to run, and the few that are meant for all services. */
+export function commonEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  return {
+    ...pick(env, ['HOME', 'TMPDIR', 'TEMP', 'TMP', 'SystemRoot', 'LANG', 'TZ', 'NODE_EXTRA_CA_CERTS', 'NODE_COMPILE_CACHE', 'OTEL_EXPORTER_OTLP_ENDPOINT']),
+    PATH: dirname(process.execPath) + delimiter + (env['PATH'] ?? ''),
+    LOG_LEVEL: env['LOG_LEVEL'] ?? 'info',
+    NODE_ENV: env['NODE_ENV'] ?? 'development',
+    HEALTH_PORT: '0',
+  };
+}
+
+/** The variables with which an operator gives the llm-router its providers. Tests do not pass them on: they must not cost anything. */
+export function modelProviderEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  return pick(env, [
+    ...['OPENAI_API_KEY', 'OPENAI_BASE_URL', 'ANTHROPIC_API_KEY', 'ANTHROPIC_BASE_URL', 'GOOGLE_GENERATIVE_AI_API_KEY'],
+    ...['MANDATE_MODELS_FILE', 'MANDATE_MODEL', 'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'],
+  ]);
+}
+
+/** The environment of one instance of a service. */
+export function serviceEnvironment(service: ServiceName, instance: string, around: ServiceSurroundings): Record<string, string> {
+  return {
+    ...commonEnvironment(),
+    MANDATE_SERVICE_INSTANCE: instance,
+    NATS_URL: around.natsUrl,
+    NATS_USER: service,
+    NATS_PASSWORD: around.secrets.nats[service] ?? '',
+    ...ownVariables(service, around),
+  };
+}
+
+function ownVariables(service: ServiceName, { secrets, databaseUrl, toolsFile }: ServiceSurroundings): Record<string, string> {
+  switch (service) {
+    case 'gateway':
+      return { GATEWAY_HOST: '127.0.0.1', MANDATE_API_KEYS_FILE: secrets.apiKeysFile };
+    case 'analyzer':
+      return { COMMAND_KEY: secrets.commandKeys.analyzer };
+    case 'llm-router':
+      return { COMMAND_KEY: secrets.commandKeys.llm };
+    case 'tool-runner':
+      return { COMMAND_KEY: secrets.commandKeys.tool, MANDATE_TOOLS_FILE: toolsFile };
+    case 'orchestrator':
+      return {
+        ...stores('orchestrator'),
+        COMMAND_KEY_ANALYZER: secrets.commandKeys.analyzer,
+        COMMAND_KEY_LLM: secrets.commandKeys.llm,
+        COMMAND_KEY_TOOL: secrets.commandKeys.tool,
+      };
+    case 'projector':
+      return stores('projector');
+  }
+
+  function stores(role: 'orchestrator' | 'projector'): Record<string, string> {
+    return {
+      DATABASE_URL: databaseUrl(role, 'mandate'),
+      KEYS_DATABASE_URL: databaseUrl(role, 'mandate_keys'),
+      MANDATE_MASTER_KEY_FILE: secrets.masterKeyFile,
+    };
+  }
+}
+
+function pick(env: NodeJS.ProcessEnv, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(names.flatMap((name) => (env[name] ? [[name, env[name]]] : [])));
+}

@@ -1,0 +1,60 @@
+import { PATTERN_NAMES } from '@mandate/domain';
+import { z } from 'zod';
+import { content, count, epochMs, fact, microUsd, sha256Hex, shortText, token, word, workflowId } from '../fields.ts';
+import { LIMITS } from '../limits.ts';
+
+const utf8Bytes = (text: string): number => new TextEncoder().encode(text).length;
+
+/** What a client may ask for. Strict: a misspelt option is an error, not a silent default. */
+export const taskOptions = z.strictObject({
+  pattern: fact(z.enum(PATTERN_NAMES)).optional(),
+  model: fact(z.string().min(1).max(120)).optional(),
+  maxCostMicroUsd: microUsd.optional(),
+  maxTokens: count.optional(),
+  maxModelCalls: count.optional(),
+  maxToolCalls: count.optional(),
+  deadlineMs: z.number().int().min(1_000).optional(),
+  tools: z.array(fact(z.string().min(1).max(128))).max(500).optional(),
+});
+
+/** The text of a task: not blank, at most 128 KiB of UTF-8. NUL is refused: no tool or model gives it a meaning. */
+export const taskText = content(
+  z
+    .string()
+    .refine((text) => text.trim().length > 0, 'must not be blank')
+    .refine((text) => utf8Bytes(text) <= LIMITS.taskBytes, `must be at most ${LIMITS.taskBytes} bytes of UTF-8`)
+    .refine((text) => !text.includes('\u0000'), 'must not contain the NUL character (\\u0000)')
+    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode (no lone surrogates)'),
+);
+
+/** `mandate.task.submit.v1`: what another service publishes to `task.<tenant>.<request>`. */
+export const taskSubmit = z.strictObject({ task: taskText, options: taskOptions.optional() });
+export type TaskSubmit = z.infer<typeof taskSubmit>;
+
+/** `mandate.task.cancel.v1` */
+export const taskCancel = z.strictObject({ workflow: workflowId, reason: content(z.string().max(1_000)).optional() });
+export type TaskCancel = z.infer<typeof taskCancel>;
+
+/** `mandate.task.receipt.v1`, on `out.<tenant>.<request>`: the request is on the record, or refused with a reason. */
+export const taskReceipt = z.discriminatedUnion('accepted', [
+  z.object({ request: token, accepted: z.literal(true), workflow: workflowId, duplicate: z.boolean() }),
+  z.object({ request: token, accepted: z.literal(false), workflow: workflowId.optional(), code: word, message: shortText, next: shortText }),
+]);
+export type TaskReceipt = z.infer<typeof taskReceipt>;
+
+/** `mandate.task.result.v1`, on `out.<tenant>.<request>` once the workflow has ended. */
+export const taskResult = z.object({
+  request: token,
+  workflow: workflowId,
+  status: fact(z.enum(['completed', 'failed', 'cancelled', 'rejected'])),
+  answer: content(z.string()).optional(),
+  code: word.optional(),
+  message: shortText.optional(),
+  costMicroUsd: microUsd,
+  tokens: count,
+  steps: count,
+  endedAt: epochMs,
+});
+export type TaskResult = z.infer<typeof taskResult>;
+
+export const bodyHash = sha256Hex;

@@ -1,0 +1,123 @@
+import type { RefusalCode } from '../refusals.ts';
+
+/**
+ * The mandate ledger: what an agent may spend, what it has promised, what it has spent.
+ *
+ *   grant ──▶ reserve (worst case, per attempt, before it) ──▶ settle (actual, or worst case when lost) ──▶ release
+ *
+ * Always true: `spent + reserved <= limits` in every dimension, for every agent, after every event.
+ */
+export interface Figures {
+  /** Money in millionths of a US dollar. Integer. */
+  readonly moneyMicroUsd: number;
+  /** Model tokens, input and output together. */
+  readonly tokens: number;
+  readonly modelCalls: number;
+  readonly toolCalls: number;
+}
+
+export interface Limits extends Figures {
+  /** Children that this agent may have: 10 at depth 0, 5 at depth 1, 0 at depth 2. */
+  readonly children: number;
+  /** Largest prompt of one model call, in tokens. */
+  readonly contextTokens: number;
+  /** Epoch milliseconds after which nothing new starts. */
+  readonly deadlineAt: number;
+}
+
+export interface Mandate {
+  readonly limits: Limits;
+  readonly reserved: Figures;
+  readonly spent: Figures;
+}
+
+/** Delegation ends here, in code: configuration may lower it, never raise it. */
+export const MAX_DEPTH = 2;
+export const MAX_CONTEXT_TOKENS = 100_000;
+/** Children per depth (spec/sources.md, section 1). */
+export const MAX_CHILDREN = [10, 5, 0] as const;
+
+export const NONE: Figures = { moneyMicroUsd: 0, tokens: 0, modelCalls: 0, toolCalls: 0 };
+
+/** The root mandate when the client asks for nothing else: printed by `npm start`. `deadlineMs` is from submission. */
+export const DEFAULT_ROOT = {
+  moneyMicroUsd: 1_000_000,
+  tokens: 1_000_000,
+  modelCalls: 30,
+  toolCalls: 100,
+  children: MAX_CHILDREN[0],
+  contextTokens: MAX_CONTEXT_TOKENS,
+  deadlineMs: 30 * 60_000,
+} as const;
+
+/** What a client may ask for at most; the operator's rules can only lower it. */
+export const ROOT_CEILING = {
+  moneyMicroUsd: 100_000_000,
+  tokens: 50_000_000,
+  modelCalls: 1_000,
+  toolCalls: 5_000,
+  deadlineMs: 24 * 60 * 60_000,
+} as const;
+
+export const grant = (limits: Limits): Mandate => ({ limits, reserved: NONE, spent: NONE });
+
+export const plus = (a: Figures, b: Figures): Figures => ({
+  moneyMicroUsd: a.moneyMicroUsd + b.moneyMicroUsd,
+  tokens: a.tokens + b.tokens,
+  modelCalls: a.modelCalls + b.modelCalls,
+  toolCalls: a.toolCalls + b.toolCalls,
+});
+
+export const minus = (a: Figures, b: Figures): Figures => ({
+  moneyMicroUsd: a.moneyMicroUsd - b.moneyMicroUsd,
+  tokens: a.tokens - b.tokens,
+  modelCalls: a.modelCalls - b.modelCalls,
+  toolCalls: a.toolCalls - b.toolCalls,
+});
+
+/** What may still be reserved. */
+export const available = (mandate: Mandate): Figures => minus(minus(mandate.limits, mandate.reserved), mandate.spent);
+
+const DIMENSIONS: readonly (readonly [keyof Figures, RefusalCode])[] = [
+  ['moneyMicroUsd', 'CostBudgetExceeded'],
+  ['tokens', 'TokenBudgetExceeded'],
+  ['modelCalls', 'ModelCallBudgetExceeded'],
+  ['toolCalls', 'ToolCallBudgetExceeded'],
+];
+
+/** The first dimension in which `wanted` does not fit, or `undefined` when all of it fits. */
+export function shortfall(mandate: Mandate, wanted: Figures): { readonly code: RefusalCode; readonly dimension: keyof Figures; readonly wanted: number; readonly left: number } | undefined {
+  const left = available(mandate);
+  for (const [dimension, code] of DIMENSIONS) {
+    if (wanted[dimension] > left[dimension]) return { code, dimension, wanted: wanted[dimension], left: left[dimension] };
+  }
+  return undefined;
+}
+
+export const reserve = (mandate: Mandate, figures: Figures): Mandate => ({ ...mandate, reserved: plus(mandate.reserved, figures) });
+
+/** Gives back the whole reservation and books what was really spent. */
+export const settle = (mandate: Mandate, reservation: Figures, spent: Figures): Mandate => ({
+  ...mandate,
+  reserved: minus(mandate.reserved, reservation),
+  spent: plus(mandate.spent, spent),
+});
+
+/** A price list's worst case for one call, per million tokens. */
+export interface WorstPrice {
+  readonly inputMicroUsdPerMillionTokens: number;
+  readonly outputMicroUsdPerMillionTokens: number;
+}
+
+/** Rounds up: a reservation may be a millionth too large, never too small. */
+export const costMicroUsd = (price: WorstPrice, inputTokens: number, outputTokens: number): number =>
+  Math.ceil((inputTokens * price.inputMicroUsdPerMillionTokens + outputTokens * price.outputMicroUsdPerMillionTokens) / 1_000_000);
+
+/**
+ * The most tokens that a text of this many UTF-8 bytes can be: byte-level BPE never makes more tokens than bytes.
+ * `messages` adds 32 tokens of framing each.
+ */
+export const mostTokens = (bytes: number, messages: number): number => bytes + 32 * messages;
+
+/** The likely tokens of a text (3.5 bytes each): for the context limit, which is about quality and not about money. */
+export const likelyTokens = (bytes: number): number => Math.ceil(bytes / 3.5);

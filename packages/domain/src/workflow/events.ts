@@ -1,0 +1,160 @@
+import type { AgentId, AttemptId, RequestId, StepId } from '../ids.ts';
+import type { Figures, Limits, WorstPrice } from '../mandate/mandate.ts';
+import type { RefusalCode } from '../refusals.ts';
+import type { AnalysisFacts, Answer, GrantedTool, Outcome, Step, StepFailure } from './steps.ts';
+
+/**
+ * What happened to a workflow, in the past tense. Events carry facts; their content (task text, prompts, answers,
+ * arguments, results) is a row of the content table with the same stream and version.
+ *
+ * Events marked INPUT are what a decision consumed; all others are consequences of the input before them.
+ * These shapes are frozen by recorded histories (test/histories): change one by a new schema version and an upcaster.
+ */
+export type WorkflowEvent =
+  /** INPUT. content: { task } */
+  | { readonly type: 'task.submitted'; readonly data: TaskSubmitted }
+  | { readonly type: 'task.rejected'; readonly data: { readonly code: RefusalCode; readonly message: string } }
+  | { readonly type: 'mandate.granted'; readonly data: MandateGranted }
+  | { readonly type: 'decision.made'; readonly data: DecisionMade }
+  /** One try at a step, reserved at its worst case. */
+  | { readonly type: 'attempt.reserved'; readonly data: AttemptReserved }
+  /** INPUT. A runner was allowed to start a non-idempotent tool. */
+  | { readonly type: 'attempt.started'; readonly data: { readonly attempt: AttemptId; readonly runner: string } }
+  /** INPUT when a worker answered; a consequence after `timer.fired` and `bus.reset`. content: text, calls, result or error */
+  | { readonly type: 'attempt.settled'; readonly data: AttemptSettled }
+  /** INPUT. An answer to an attempt that was already settled. Recorded for the bill; changes nothing. */
+  | { readonly type: 'attempt.answered_late'; readonly data: { readonly attempt: AttemptId; readonly outcome: Outcome; readonly costMicroUsd: number; readonly tokens: number } }
+  | { readonly type: 'retry.scheduled'; readonly data: { readonly step: StepId; readonly attempt: number; readonly dueAt: number } }
+  /** INPUT. */
+  | { readonly type: 'timer.fired'; readonly data: TimerFired }
+  /** INPUT. The bus lost its storage: claims made on the old one prove nothing any more. */
+  | { readonly type: 'bus.reset'; readonly data: { readonly incarnation: string } }
+  /** INPUT. content: { reason } */
+  | { readonly type: 'cancel.requested'; readonly data: { readonly request: RequestId } }
+  /** A tool call or model call that was not allowed. The model is told; nothing was spent. */
+  | { readonly type: 'step.refused'; readonly data: StepRefused }
+  | { readonly type: 'task.completed'; readonly data: TaskEnded & { readonly answerAt: number } }
+  | { readonly type: 'task.failed'; readonly data: TaskEnded & { readonly code: string; readonly message: string; readonly answerAt: number | null } }
+  | { readonly type: 'task.cancelled'; readonly data: TaskEnded }
+  | { readonly type: 'mandate.released'; readonly data: { readonly agent: AgentId; readonly returned: Figures } };
+
+export type WorkflowEventType = WorkflowEvent['type'];
+export type EventData<T extends WorkflowEventType> = Extract<WorkflowEvent, { type: T }>['data'];
+
+export interface TaskSubmitted {
+  readonly request: RequestId;
+  readonly source: 'gateway' | 'bus';
+  /** SHA-256 of task and options: the same request with another body is refused. */
+  readonly bodyHash: string;
+  readonly taskBytes: number;
+  readonly options: TaskOptions;
+}
+
+/** What a client may ask for. Everything has a default; ceilings are in `ROOT_CEILING`. */
+export interface TaskOptions {
+  readonly pattern?: PatternName;
+  /** `provider/model` or a model name of the catalogue; default: chosen by the router. */
+  readonly model?: string;
+  readonly maxCostMicroUsd?: number;
+  readonly maxTokens?: number;
+  readonly maxModelCalls?: number;
+  readonly maxToolCalls?: number;
+  /** From submission. */
+  readonly deadlineMs?: number;
+  /** Only these of the tenant's tools. */
+  readonly tools?: readonly string[];
+}
+
+export interface MandateGranted {
+  readonly agent: AgentId;
+  readonly parent: AgentId | null;
+  readonly depth: number;
+  readonly role: string;
+  readonly limits: Limits;
+  readonly tools: readonly GrantedTool[];
+  /** SHA-256 of the tool catalogue whose descriptions and schemas the model sees; null without tools. */
+  readonly catalogHash: string | null;
+  /** Bytes of system prompt and tool descriptions in every prompt of this agent. */
+  readonly promptBaseBytes: number;
+  readonly model: ModelTerms;
+  readonly timing: Timing;
+}
+
+/** At what terms model calls are reserved: recorded, so that a replay reserves the same. */
+export interface ModelTerms {
+  readonly model: string | null;
+  readonly priceVersion: string;
+  readonly worstPrice: WorstPrice;
+  readonly maxOutputTokens: number;
+}
+
+/** Milliseconds that an attempt may take: waiting in the queue, then running. */
+export interface Timing {
+  readonly queueMs: number;
+  readonly analyzeMs: number;
+  readonly llmMs: number;
+  readonly toolMs: number;
+  /** Added to every attempt's deadline for the way there and back. */
+  readonly graceMs: number;
+}
+
+export const PATTERN_NAMES = ['direct', 'sequential', 'parallel', 'router', 'orchestrator-workers', 'swarm', 'evaluator-optimizer'] as const;
+export type PatternName = (typeof PATTERN_NAMES)[number];
+
+export interface DecisionMade {
+  readonly agent: AgentId;
+  readonly pattern: PatternName;
+  readonly chosenBy: 'client' | 'analysis' | 'default';
+  readonly reasons: readonly string[];
+}
+
+export interface AttemptReserved {
+  readonly attempt: AttemptId;
+  readonly step: StepId;
+  readonly agent: AgentId;
+  readonly number: number;
+  readonly owes: Step;
+  readonly reservation: Figures;
+  readonly expiresAt: number;
+  readonly timeoutMs: number;
+  readonly deadlineAt: number;
+  readonly bus: string;
+  /** SHA-256 of the command as it is composed from state; added at the edge, absent only in pure tests. */
+  readonly commandHash?: string;
+}
+
+export interface AttemptSettled {
+  readonly attempt: AttemptId;
+  readonly step: StepId;
+  readonly agent: AgentId;
+  readonly outcome: Outcome;
+  /** True when the step ended with it; false when it is tried again. */
+  readonly final: boolean;
+  /** What the reservation became. */
+  readonly spent: Figures;
+  readonly settledAt: 'actual' | 'worst_case' | 'nothing';
+  readonly answer?: Answer;
+  readonly failure?: StepFailure;
+  /** Who did it and how long it took, for the record. */
+  readonly worker?: string;
+  readonly durationMs?: number;
+}
+
+export type TimerFired =
+  | { readonly timer: 'attempt'; readonly attempt: AttemptId }
+  | { readonly timer: 'retry'; readonly step: StepId; readonly attempt: number }
+  | { readonly timer: 'workflow' };
+
+export interface StepRefused {
+  readonly agent: AgentId;
+  readonly step: StepId;
+  readonly code: RefusalCode;
+  readonly message: string;
+  /** The tool call it answers; null for a model call. */
+  readonly call: { readonly version: number; readonly index: number } | null;
+}
+
+export interface TaskEnded {
+  readonly spent: Figures;
+  readonly steps: number;
+}

@@ -1,0 +1,47 @@
+import type { AttemptId, RequestId, StepId } from '../ids.ts';
+import type { GrantedTool, Answer, Outcome, StepFailure } from './steps.ts';
+import type { ModelTerms, TaskOptions, Timing } from './events.ts';
+
+/** What a workflow is told: a client's command, a worker's result, a timer, news of the bus. Facts only. */
+export type WorkflowInput =
+  | {
+      readonly kind: 'submit';
+      readonly request: RequestId;
+      readonly source: 'gateway' | 'bus';
+      readonly bodyHash: string;
+      readonly taskBytes: number;
+      readonly options: TaskOptions;
+      readonly environment: Environment;
+    }
+  | { readonly kind: 'cancel'; readonly request: RequestId }
+  | { readonly kind: 'start'; readonly attempt: AttemptId; readonly runner: string }
+  | {
+      readonly kind: 'result';
+      readonly attempt: AttemptId;
+      readonly outcome: Outcome;
+      readonly answer?: Answer;
+      readonly failure?: StepFailure;
+      readonly worker?: string;
+      readonly durationMs?: number;
+    }
+  | { readonly kind: 'attempt_timer'; readonly attempt: AttemptId }
+  | { readonly kind: 'retry_timer'; readonly step: StepId; readonly attempt: number }
+  | { readonly kind: 'workflow_timer' }
+  | { readonly kind: 'bus_reset'; readonly incarnation: string };
+
+/** What the world offered when the task arrived. Recorded in `mandate.granted`, so that a replay sees the same world. */
+export interface Environment {
+  readonly tools: readonly GrantedTool[];
+  readonly catalogHash: string | null;
+  readonly promptBaseBytes: number;
+  readonly role: string;
+  readonly model: ModelTerms;
+  readonly timing: Timing;
+}
+
+/** Given with every input. `now` and `bus` are recorded in the events that depend on them. */
+export interface Circumstances {
+  readonly now: number;
+  /** Incarnation of the bus whose claim store guards new attempts. */
+  readonly bus: string;
+}

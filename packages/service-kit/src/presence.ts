@@ -1,0 +1,71 @@
+import { type Heartbeat, heartbeat, type ServiceName, subjects } from '@mandate/contracts';
+import type { Bus } from '@mandate/messaging';
+
+/** Told twice a second; silent for three of them is gone. */
+export const HEARTBEAT_MS = 500;
+export const GONE_AFTER_MS = 3 * HEARTBEAT_MS;
+
+/** Who is there, from heartbeats. */
+export class Presence {
+  readonly #seen = new Map<string, { readonly beat: Heartbeat; readonly at: number }>();
+  readonly #listeners: ((beat: Heartbeat) => void)[] = [];
+  readonly #since = Date.now();
+  readonly #subscription: { stop(): void };
+
+  constructor(bus: Bus) {
+    this.#subscription = bus.listen('hb.>', (message) => {
+      const parsed = heartbeat.safeParse(safeJson(message.string()));
+      if (!parsed.success) return;
+      const key = parsed.data.instance;
+      this.#seen.set(key, { beat: parsed.data, at: Date.now() });
+      for (const listener of this.#listeners) listener(parsed.data);
+    });
+  }
+
+  /** `unknown` while this process has not listened for long enough to tell. */
+  state(instance: string): 'alive' | 'gone' | 'unknown' {
+    const seen = this.#seen.get(instance);
+    const now = Date.now();
+    if (seen !== undefined && now - seen.at < GONE_AFTER_MS) return seen.beat.leaving ? 'gone' : 'alive';
+    return now - this.#since < GONE_AFTER_MS ? 'unknown' : 'gone';
+  }
+
+  /** The latest heartbeat of every instance of a service; silent ones are forgotten after a minute. */
+  of(service: ServiceName): readonly { readonly beat: Heartbeat; readonly silentMs: number }[] {
+    const now = Date.now();
+    for (const [instance, { at }] of this.#seen) if (now - at > 60_000) this.#seen.delete(instance);
+    return [...this.#seen.values()].filter(({ beat }) => beat.service === service).map(({ beat, at }) => ({ beat, silentMs: now - at }));
+  }
+
+  onBeat(listener: (beat: Heartbeat) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  stop(): void {
+    this.#subscription.stop();
+  }
+}
+
+/** Tells this instance's heartbeat until stopped; the last one says that it leaves. */
+export function beat(bus: Bus, service: ServiceName, instance: string, describe: () => Omit<Heartbeat, 'service' | 'instance' | 'at' | 'leaving'>): { stop(): void } {
+  const say = (leaving: boolean): void => {
+    const told: Heartbeat = { service, instance, at: Date.now(), leaving, ...describe() };
+    bus.tell(subjects.heartbeat(service, instance), JSON.stringify(told));
+  };
+  say(false);
+  const timer = setInterval(() => say(false), HEARTBEAT_MS);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      say(true);
+    },
+  };
+}
+
+function safeJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

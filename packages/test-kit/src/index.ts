@@ -1,0 +1,1 @@
+export { type FreshDatabase, type FreshNats, freshDatabase, freshNats } from './servers.ts';

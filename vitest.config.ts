@@ -1,0 +1,38 @@
+import { availableParallelism } from 'node:os';
+import { defineConfig } from 'vitest/config';
+
+const sources = '{packages,services,infra}/**/src/**';
+
+export default defineConfig({
+  test: {
+    maxWorkers: Number(process.env['TEST_WORKERS'] ?? Math.min(4, availableParallelism())),
+    reporters: ['default', './packages/test-kit/src/plain-reporter.ts'],
+    // At the root, so that it runs once, whatever projects run.
+    globalSetup: ['packages/test-kit/src/global-setup.ts'],
+    projects: [
+      { test: { name: 'unit', include: [`${sources}/*.test.ts`], exclude: ['**/*.int.test.ts', '**/node_modules/**'] } },
+      { test: { name: 'integration', include: [`${sources}/*.int.test.ts`], testTimeout: 30_000, hookTimeout: 30_000 } },
+      // Whole systems one after the other, when nothing else runs: they measure their own patience.
+      {
+        test: {
+          name: 'journeys',
+          include: ['test/{journeys,histories}/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: 'faults',
+          include: ['test/faults/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
