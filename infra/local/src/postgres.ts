@@ -21,7 +21,7 @@ export type PostgresOptions = {
   readonly dir: string;
   /** Of the superuser `postgres`; must stay the same as long as the data folder lives. */
   readonly password: string;
-  /** `off` trades durability for speed and is for tests alone. @default 'on' */
+  /** `off` for tests alone: commits survive the death of every process, but not that of the machine. @default 'on' */
   readonly durability?: 'on' | 'off';
   /** Loopback port. @default any free one */
   readonly port?: number;
@@ -94,7 +94,7 @@ async function initialise(cluster: Cluster): Promise<void> {
   const fresh = join(cluster.dir, 'data.new');
   await rm(fresh, { recursive: true, force: true });
   const passwordFile = join(cluster.dir, 'superuser-password');
-  await writeFile(passwordFile, `${cluster.options.password}\n`, { mode: cluster.dir === cluster.options.dir ? 0o600 : 0o644 });
+  await writeFile(passwordFile, `${cluster.options.password}\n`, { mode: process.getuid?.() === 0 ? 0o644 : 0o600 });
   const sync = cluster.options.durability === 'off' ? ['--no-sync'] : [];
   const [command, args] = cluster.asAllowedUser(join(cluster.bin, 'initdb'), [
     ...['-D', fresh, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8', '--locale=C'],
@@ -103,7 +103,9 @@ async function initialise(cluster: Cluster): Promise<void> {
   try {
     await promisify(execFile)(command, [...args], { cwd: cluster.dir, env: serverEnvironment() });
   } catch (cause) {
-    throw new Error(`initdb could not make a cluster in ${cluster.data}: ${(cause as { stderr?: string }).stderr ?? String(cause)}`, { cause });
+    throw new Error(`initdb could not make a cluster in ${cluster.data}: ${(cause as { stderr?: string }).stderr ?? String(cause)}`, {
+      cause,
+    });
   } finally {
     await rm(passwordFile, { force: true });
   }
@@ -153,7 +155,7 @@ async function spawnServer(cluster: Cluster, port: number): Promise<ChildProcess
     unix_socket_directories: '',
     max_connections: String(cluster.options.maxConnections ?? 200),
     password_encryption: 'scram-sha-256',
-    ...(cluster.options.durability === 'off' ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } : {}),
+    ...(cluster.options.durability === 'off' ? { fsync: 'off', full_page_writes: 'off' } : {}),
   };
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const log = openSync(cluster.logFile, 'a');
@@ -196,7 +198,8 @@ async function stopCluster(child: ChildProcess): Promise<void> {
 /** Halts the parent first, so that it can neither start nor tidy up anything while its children die. */
 async function killCluster(child: ChildProcess): Promise<void> {
   child.kill('SIGSTOP');
-  for (const pid of await childrenOf(child.pid ?? 0)) {
+  const sessions = await childrenOf(child.pid ?? 0);
+  for (const pid of sessions) {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
@@ -205,6 +208,7 @@ async function killCluster(child: ChildProcess): Promise<void> {
   }
   child.kill('SIGKILL');
   await ended(child);
+  while (sessions.some((pid) => runningProcess(pid)?.command === 'postgres')) await wait(2);
 }
 
 async function createDatabases(url: string, names: readonly string[]): Promise<void> {

@@ -66,13 +66,15 @@ test('a service that dies is started again, and it is said', async () => {
 });
 
 test('a service that is killed from outside comes back as another process', async () => {
-  const { service, hears } = await supervised();
+  let starts = 0;
+  const { service, hears, log } = await supervised({ envOfStart: () => ({ COLOUR: `shade-${++starts}` }) });
   await service.ready();
   const pid = service.pid();
   process.kill(pid, 'SIGKILL');
   await hears(/died \(signal SIGKILL\)/);
   await service.ready();
   expect(service.pid()).not.toBe(pid);
+  expect(await log()).toMatch(/shade-1[\s\S]*shade-2/);
 });
 
 test('one that was killed through its handle stays down until it is restarted', async () => {

@@ -19,6 +19,8 @@ export type ProcessOptions = {
   readonly args: readonly string[];
   /** The whole environment: nothing is inherited. */
   readonly env: Readonly<Record<string, string>>;
+  /** Further variables, made anew at every start. */
+  readonly envOfStart?: () => Readonly<Record<string, string>>;
   readonly cwd: string;
   /** Every line that the process writes is appended here. */
   readonly logFile: string;
@@ -77,7 +79,9 @@ class Supervisor implements SupervisedProcess {
     this.name = options.name;
     this.#options = options;
     this.#env = options.env;
-    this.#log = openLog(options.logFile).on('error', (error) => options.say(`${options.name}: its log cannot be written (${error.message})`));
+    this.#log = openLog(options.logFile).on('error', (error) =>
+      options.say(`${options.name}: its log cannot be written (${error.message})`),
+    );
   }
 
   begin(): void {
@@ -99,7 +103,8 @@ class Supervisor implements SupervisedProcess {
     const deadline = performance.now() + limitMs;
     while (!(await this.#isReady())) {
       if (!this.#isWanted) throw new Error(`${this.name} was stopped before it was ready`);
-      if (this.#deaths >= deathsUntilFailed) throw new Error(`${this.name} died ${this.#deaths} times while starting. ${this.#lastWords()}`);
+      if (this.#deaths >= deathsUntilFailed)
+        throw new Error(`${this.name} died ${this.#deaths} times while starting. ${this.#lastWords()}`);
       if (performance.now() > deadline) throw new Error(`${this.name} was not ready after ${limitMs / 1000} s. ${this.#lastWords()}`);
       await wait(20);
     }
@@ -144,7 +149,7 @@ class Supervisor implements SupervisedProcess {
     const child = await startChild({
       command: this.#options.command,
       args: this.#options.args,
-      env: this.#env,
+      env: { ...this.#env, ...this.#options.envOfStart?.() },
       cwd: this.#options.cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
       deathSignal: 'SIGKILL',

@@ -34,14 +34,18 @@ test('the gateway is given hashes, not keys', async () => {
   const [id, secret] = (apiKeys['acme'] ?? '').slice(3).split('.');
   const text = await readFile(apiKeysFile, 'utf8');
   expect(text).not.toContain(secret);
-  const sha256 = createHash('sha256').update(secret ?? '').digest('hex');
+  const sha256 = createHash('sha256')
+    .update(secret ?? '')
+    .digest('hex');
   expect(JSON.parse(text)).toEqual({ keys: [{ tenant: 'acme', id, sha256 }] });
 });
 
 test('every NATS user has a password that its configuration reads as text', async () => {
   const { nats } = await loadSecrets(await testFolder(), ['acme']);
   const variables = natsPasswordVariables(nats);
-  expect(Object.keys(variables)).toEqual(expect.arrayContaining(['NATS_PASSWORD_ADMIN', 'NATS_PASSWORD_LLM_ROUTER', 'NATS_PASSWORD_TENANT_ACME']));
+  expect(Object.keys(variables)).toEqual(
+    expect.arrayContaining(['NATS_PASSWORD_ADMIN', 'NATS_PASSWORD_LLM_ROUTER', 'NATS_PASSWORD_TENANT_ACME']),
+  );
   for (const value of Object.values(variables)) expect(value).toMatch(/^[a-z]/);
 });
 

@@ -75,7 +75,9 @@ function parseSecrets(file: string, text: string): Record<string, string> {
 function hashedKeys(apiKeys: Readonly<Record<string, string>>): { keys: { tenant: string; id: string; sha256: string }[] } {
   const keys = Object.entries(apiKeys).map(([tenant, key]) => {
     const dot = key.indexOf('.');
-    const sha256 = createHash('sha256').update(key.slice(dot + 1)).digest('hex');
+    const sha256 = createHash('sha256')
+      .update(key.slice(dot + 1))
+      .digest('hex');
     return { tenant, id: key.slice('mk_'.length, dot), sha256 };
   });
   return { keys };

@@ -7,10 +7,11 @@
 import { SERVICES, type ServiceName } from '@mandate/contracts';
 import { migrate } from '@mandate/event-store';
 import { natsConfig, provision, streamsMissing, tenantUser } from '@mandate/messaging';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { lockFolder } from './folder-lock.ts';
-import { freePort } from './free-port.ts';
+import { freePort, portFrom } from './free-port.ts';
 import { type Nats, startNats } from './nats.ts';
 import { natsServerBinary, repositoryRoot } from './paths.ts';
 import { type Postgres, startPostgres } from './postgres.ts';
@@ -40,8 +41,8 @@ export type StackOptions = {
   readonly toolsFile?: string;
   /** Folder that agents may read through the default tools file. @default a copy of this repository's text */
   readonly files?: string;
-  /** Of the first gateway. @default any free one */
-  readonly gatewayPort?: number;
+  /** The first gateway takes this port, or the next free one above it. @default any free one */
+  readonly gatewayPortFrom?: number;
 };
 
 /** A database server, bus or service that a test can hurt. Every handle keeps its address across restarts, services their health page aside. */
@@ -90,14 +91,19 @@ async function assemble(options: StackOptions, undo: Undo[]): Promise<Stack> {
   });
 
   const running: SupervisedProcess[] = [];
-  const gatewayPorts = await gatewayPortsOf(options);
+  const gatewayPorts = await gatewayPortsOf(options, say);
   const gatewayUrl = `http://127.0.0.1:${gatewayPorts[0]}`;
   const describe = serially(() => {
     const services = running.map((service) => ({ name: service.name, pid: service.pid(), url: service.url() }));
     const tenant = tenants[0] ?? '';
     return writeRunFile(home, {
       gateway: { url: gatewayUrl, apiKey: known(secrets.apiKeys, tenant) },
-      nats: { url: nats.url, user: tenantUser(tenant), password: known(secrets.nats, tenantUser(tenant)), monitorUrl: nats.monitorUrl ?? '' },
+      nats: {
+        url: nats.url,
+        user: tenantUser(tenant),
+        password: known(secrets.nats, tenantUser(tenant)),
+        monitorUrl: nats.monitorUrl ?? '',
+      },
       postgres: { url: postgres.url('mandate') },
       services,
     });
@@ -116,11 +122,13 @@ async function assemble(options: StackOptions, undo: Undo[]): Promise<Stack> {
         name: instance,
         command: process.execPath,
         args: [join('services', name, 'src/main.ts')],
-        env: { ...serviceEnvironment(name, instance, around), ...env },
+        env: { ...serviceEnvironment(name, around), ...env },
+        // A restarted process is another instance: what it held before must not look like its own.
+        envOfStart: () => ({ MANDATE_SERVICE_INSTANCE: `${instance}-${randomBytes(3).toString('hex')}` }),
         cwd: repositoryRoot,
         logFile: join(home, 'logs', `${instance}.log`),
         say,
-        onReady: describe.run,
+        onReady: () => void describe.run(),
       }),
     );
   }
@@ -135,7 +143,8 @@ async function assemble(options: StackOptions, undo: Undo[]): Promise<Stack> {
     services: () => running,
     service: (name, instance = 1) => {
       const found = running.find((service) => service.name === `${name}-${instance}`);
-      if (!found) throw new Error(`there is no ${name}-${instance} in this stack; it has ${running.map((service) => service.name).join(', ')}`);
+      if (!found)
+        throw new Error(`there is no ${name}-${instance} in this stack; it has ${running.map((service) => service.name).join(', ')}`);
       return found;
     },
     apiKey: (tenant) => known(secrets.apiKeys, tenant),
@@ -204,7 +213,10 @@ async function prepareStore(postgres: Postgres, secrets: Secrets, say: Say): Pro
   say('the database is migrated');
 }
 
-function roleUrl(postgres: Postgres, secrets: Secrets): (role: 'orchestrator' | 'projector', database: 'mandate' | 'mandate_keys') => string {
+function roleUrl(
+  postgres: Postgres,
+  secrets: Secrets,
+): (role: 'orchestrator' | 'projector', database: 'mandate' | 'mandate_keys') => string {
   return (role, database) => `postgres://mandate_${role}:${secrets.postgres[role]}@127.0.0.1:${postgres.port}/${database}`;
 }
 
@@ -229,8 +241,10 @@ async function keepStreams(admin: { servers: string; user: string; password: str
   }
 }
 
-async function gatewayPortsOf({ gatewayPort, instances }: StackOptions): Promise<readonly number[]> {
-  const ports = [gatewayPort ?? (await freePort())];
+async function gatewayPortsOf({ gatewayPortFrom, instances }: StackOptions, say: Say): Promise<readonly number[]> {
+  const first = gatewayPortFrom === undefined ? await freePort() : await portFrom(gatewayPortFrom);
+  if (gatewayPortFrom !== undefined && first !== gatewayPortFrom) say(`port ${gatewayPortFrom} is in use; the gateway takes ${first}`);
+  const ports = [first];
   while (ports.length < (instances?.gateway ?? 1)) ports.push(await freePort());
   return ports;
 }
@@ -253,7 +267,8 @@ function plannedServices(options: StackOptions, gatewayPorts: readonly number[])
 
 /** First the doors, so that nothing new comes in; then the workers; last the orchestrator and the projector, which take the answers. */
 async function stopServices(running: readonly SupervisedProcess[]): Promise<void> {
-  const is = (service: SupervisedProcess, ...names: readonly ServiceName[]): boolean => names.some((name) => service.name.startsWith(`${name}-`));
+  const is = (service: SupervisedProcess, ...names: readonly ServiceName[]): boolean =>
+    names.some((name) => service.name.startsWith(`${name}-`));
   const doors = running.filter((service) => is(service, 'gateway'));
   const last = running.filter((service) => is(service, 'orchestrator', 'projector'));
   const workers = running.filter((service) => !doors.includes(service) && !last.includes(service));

@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FolderInUse } from './folder-lock.ts';
-import { portFrom } from './free-port.ts';
 import { followTask, type Gateway, readTask, submitTask, type TaskDetail } from './gateway-client.ts';
 import { homeFolder } from './paths.ts';
 import { runFilePath } from './run-file.ts';
@@ -42,7 +41,7 @@ async function main(argv: readonly string[]): Promise<number> {
     stack = await startStack({
       home,
       say,
-      gatewayPort: await gatewayPort(),
+      gatewayPortFrom: Number(process.env['GATEWAY_PORT'] ?? 8080),
       ...(process.env['MANDATE_FILES'] ? { files: process.env['MANDATE_FILES'] } : {}),
       env: { 'llm-router': modelProviderEnvironment() },
     });
@@ -105,13 +104,6 @@ function listenForStop(): Promise<void> {
     process.on('SIGTERM', hear);
     process.on('SIGHUP', hear);
   });
-}
-
-async function gatewayPort(): Promise<number> {
-  const wanted = Number(process.env['GATEWAY_PORT'] ?? 8080);
-  const port = await portFrom(wanted);
-  if (port !== wanted) say(`port ${wanted} is in use; the gateway takes ${port}`);
-  return port;
 }
 
 function failSetUp(error: unknown, home: string): number {

@@ -35,7 +35,10 @@ function describe(type: string, data: Facts): Line {
     case 'mandate.granted':
       return { tone: 'plain', text: grant(data) };
     case 'decision.made':
-      return { tone: 'plain', text: [`pattern ${word(data['pattern'])}`, `chosen by ${word(data['chosenBy'])}`, ...words(data['reasons'])].join(', ') };
+      return {
+        tone: 'plain',
+        text: [`pattern ${word(data['pattern'])}`, `chosen by ${word(data['chosenBy'])}`, ...words(data['reasons'])].join(', '),
+      };
     case 'attempt.reserved':
       return { tone: 'quiet', text: reservation(data) };
     case 'attempt.settled':
@@ -72,14 +75,16 @@ function reservation(data: Facts): string {
   const owes = facts(data['owes']);
   const money = number(facts(data['reservation'])['moneyMicroUsd']);
   const again = number(data['number']) > 1 ? `, try ${number(data['number'])}` : '';
-  const what = { llm: 'asks a model', tool: `calls ${word(owes['tool'])}`, analyze: 'reads the task' }[word(owes['kind'])] ?? word(owes['kind']);
+  const what =
+    { llm: 'asks a model', tool: `calls ${word(owes['tool'])}`, analyze: 'reads the task' }[word(owes['kind'])] ?? word(owes['kind']);
   return `${what}${again}${money > 0 ? `, reserved ${usd(money)}` : ''}`;
 }
 
 function settlement(data: Facts): string {
   const took = data['durationMs'] === undefined ? '' : ` in ${number(data['durationMs'])} ms`;
   const failure = facts(data['failure']);
-  if (data['outcome'] !== 'succeeded') return `${word(data['outcome'])}${took}: ${word(failure['code'])}${data['final'] ? '' : ', to be tried again'}`;
+  if (data['outcome'] !== 'succeeded')
+    return `${word(data['outcome'])}${took}: ${word(failure['code'])}${data['final'] ? '' : ', to be tried again'}`;
   const answer = facts(data['answer']);
   switch (answer['kind']) {
     case 'llm':

@@ -23,3 +23,4 @@ export {
   type TaskCancel, taskCancel, taskOptions, type TaskReceipt, taskReceipt, type TaskResult, taskResult, type TaskSubmit, taskSubmit, taskText,
 } from './messages/tasks.ts';
 export { type InboxAddress, parseInbox, subjects } from './subjects.ts';
+export { base32, workflowIdFor } from './workflow-id.ts';

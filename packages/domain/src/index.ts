@@ -18,6 +18,7 @@ export {
   type WorkflowEvent, type WorkflowEventType,
 } from './workflow/events.ts';
 export type { Circumstances, Environment, WorkflowInput } from './workflow/inputs.ts';
+export { type RecordedDecision, replay, type Replay } from './workflow/replay.ts';
 export { type DueTimer, pending, type Pending } from './workflow/pending.ts';
 export type {
   AnalysisFacts, Answer, CallFacts, CallRef, Effect, GrantedTool, OpenAttempt, Outcome, Step, StepFailure, StepKind, Usage,

@@ -23,6 +23,7 @@ export const REFUSALS = {
   IdempotencyConflict: 'Use a new Idempotency-Key for a different task.',
   MandateTooLarge: 'Ask for less than the ceiling, or have the operator raise it.',
   PatternUnknown: 'Use one of the patterns that the error names.',
+  ModelUnknown: 'Use a model of GET /api/v1/models, or leave options.model out.',
   WorkflowUnknown: 'Check the workflow id; it may belong to another tenant.',
   WorkflowEnded: 'The workflow has already ended; read its result instead.',
   AttemptNotLive: 'Do not run this attempt; it was settled or never existed.',

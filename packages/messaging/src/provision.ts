@@ -18,7 +18,7 @@ export class ProvisionFailed extends Error {
 export async function provision(options: AdminOptions): Promise<void> {
   await asAdmin(options, async (manager) => {
     for (const spec of STREAMS) await provisionStream(manager, spec);
-    for (const spec of CONSUMERS) await provisionConsumer(manager, spec, options);
+    await Promise.all(CONSUMERS.map((spec) => provisionConsumer(manager, spec, options)));
   });
 }
 

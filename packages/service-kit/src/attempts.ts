@@ -13,7 +13,7 @@ import type { ActiveSpan } from './tracing.ts';
 /**
  * The worker's half of the step protocol, the same for every kind of step:
  *
- *   delivered ▶ signed? ▶ readable? ▶ expired? stopped? ▶ claimed (or its start granted) ▶ run ▶ result stored ▶ acknowledged
+ *   delivered ▶ signed? ▶ readable? ▶ claimed (or its start granted) ▶ expired? stopped? ▶ run ▶ result stored ▶ acknowledged
  *
  * One attempt is one possibly billed or effectful request. A claimed attempt that this or another process did not answer
  * is reported as lost, never run again. A non-idempotent attempt runs only after the orchestrator committed its start.
@@ -63,6 +63,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   const { bus, log, instance, presence } = context;
   const service = WORKERS[options.kind].consumer;
   const stopped = new LRUCache<string, true>({ max: 50_000, ttl: 30 * 60_000 });
+  /** What this process was let run: never a second time, whatever is delivered. */
+  const admitted = new LRUCache<string, true>({ max: 100_000 });
   const running = new Map<string, AbortController>();
   const grants = new Map<string, (grant: z.infer<typeof startGrant>) => void>();
   const duration = new Histogram({ name: 'mandate_attempt_duration_seconds', help: 'Time from delivery to stored result.', labelNames: ['kind', 'outcome'], registers: [context.metrics] });
@@ -124,14 +126,22 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
 
   async function attempt(command: z.infer<Schema>, delivery: Delivery, span: ActiveSpan): Promise<Outcome | undefined> {
     const name = key(command.workflow, command.attempt);
-    if (Date.now() > command.expiresAt) return failed('expired', new StepFailed('expired', 'The command expired before a worker took it.', { billed: 'no' }));
-    if (stopped.has(name)) return failed('cancelled', new StepFailed('cancelled', 'The task was cancelled before the call.', { billed: 'no' }));
     const guard = options.guard(command);
+    if (guard !== 'none' && admitted.has(name)) {
+      // A second copy of what this process has run or is running: the first copy's answer is, or will be, stored.
+      delivery.ack();
+      return undefined;
+    }
     if (guard !== 'none' && command.bus !== (await currentBus(command.bus))) return { outcome: 'lost' };
     crashPoint(`before-claim:${options.kind}`);
-    const admitted = guard === 'none' ? 'go' : guard === 'claim' ? await takeClaim(command, delivery) : await askStart(command, delivery, span);
-    if (admitted !== 'go') return admitted === 'leave' ? undefined : admitted;
+    const admission = guard === 'none' ? 'go' : guard === 'claim' ? await takeClaim(command, delivery) : await askStart(command, delivery, span);
+    if (admission !== 'go') return admission === 'leave' ? undefined : admission;
+    if (admitted.has(name)) return undefined;
+    admitted.set(name, true);
     crashPoint(`after-claim:${options.kind}`);
+    // Only now: whoever holds the claim can vouch that the attempt never ran, and that nobody will run it.
+    if (Date.now() > command.expiresAt) return failed('expired', new StepFailed('expired', 'The command expired before a worker took it.', { billed: 'no' }));
+    if (stopped.has(name)) return failed('cancelled', new StepFailed('cancelled', 'The task was cancelled before the call.', { billed: 'no' }));
     const controller = new AbortController();
     running.set(name, controller);
     const timer = setTimeout(() => controller.abort(new StepFailed('timeout', `No answer within ${command.timeoutMs} ms.`, { billed: 'maybe' })), command.timeoutMs);
@@ -171,11 +181,13 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   async function askStart(command: Command, delivery: Delivery, span: ActiveSpan): Promise<'go' | 'leave' | Outcome> {
     const name = key(command.workflow, command.attempt);
     const answered = Promise.withResolvers<z.infer<typeof startGrant> | undefined>();
+    let asked = 0;
     grants.set(name, answered.resolve);
     const ask = (): void => {
       const id = `${command.workflow}-${command.attempt}.start.${instance}.${Date.now()}`;
       report(command, TYPES.attemptStart, { workflow: command.workflow, attempt: command.attempt, runner: instance }, id, id, span.traceparent).catch(() => undefined);
-      if (Date.now() > command.expiresAt) answered.resolve(undefined);
+      asked += 1;
+      if (asked > 3 && Date.now() > command.expiresAt + command.timeoutMs) answered.resolve(undefined);
     };
     const again = setInterval(ask, GRANT_AGAIN_MS);
     ask();
@@ -183,7 +195,11 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
       clearInterval(again);
       grants.delete(name);
     });
-    if (grant === undefined) return failed('expired', new StepFailed('expired', 'The start was not granted in time.', { billed: 'no' }));
+    // No word in time: the orchestrator's own timer settles the attempt. Nothing was run here, and nothing will be.
+    if (grant === undefined) {
+      delivery.ack();
+      return 'leave';
+    }
     if (grant.granted) return 'go';
     if (grant.runner === undefined) {
       delivery.ack();

@@ -109,7 +109,6 @@ export async function startService<Schema extends z.ZodObject>(definition: Servi
       catalogHash: working?.catalogHash?.() ?? null,
     };
   });
-  log.info({ health: health.url, pid: process.pid }, 'ready');
   return {
     name: definition.name,
     instance,
@@ -137,6 +136,8 @@ export async function runService<Schema extends z.ZodObject>(definition: Service
   try {
     if (process.argv.includes('--print-config')) return void process.stdout.write(`${JSON.stringify(masked(definition, readConfig(definition, process.env)), null, 2)}\n`);
     service = await startService(definition, process.env);
+    // For whoever started it, whatever the log level.
+    process.stdout.write(`${JSON.stringify({ msg: 'ready', service: service.name, instance: service.instance, health: service.healthUrl, pid: process.pid })}\n`);
   } catch (error) {
     process.stderr.write(`${definition.name} could not start: ${(error as Error).message}\n`);
     process.exit(1);

@@ -44,7 +44,11 @@ export async function freshDatabase(): Promise<FreshDatabase> {
     orchestratorKeysUrl: as('orchestrator', keysName),
     projectorUrl: as('projector', name),
     projectorKeysUrl: as('projector', keysName),
-    drop: () => asSuperuser(url, [name, keysName].map((each) => `drop database if exists ${each} with (force)`)),
+    drop: () =>
+      asSuperuser(
+        url,
+        [name, keysName].map((each) => `drop database if exists ${each} with (force)`),
+      ),
   };
 }
 

@@ -78,8 +78,10 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
     data: { request: input.request, source: input.source, bodyHash: input.bodyHash, taskBytes: input.taskBytes, options: input.options },
   });
   const no = refuseOptions(input.options, input.environment.tools.map((tool) => tool.name));
-  if (no !== undefined) {
-    story.tell({ type: 'task.rejected', data: { code: no.code, message: no.message } });
+  const terms = input.environment.model;
+  if (no !== undefined || terms === null) {
+    const { code, message } = no ?? refusal('ModelUnknown', 'options.model names a model that is not in the catalogue.');
+    story.tell({ type: 'task.rejected', data: { code, message } });
     return story.end();
   }
   const wanted = input.options.tools;
@@ -94,7 +96,7 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
       tools: input.environment.tools.filter((tool) => wanted === undefined || wanted.includes(tool.name)),
       catalogHash: input.environment.catalogHash,
       promptBaseBytes: input.environment.promptBaseBytes,
-      model: { ...input.environment.model, model: input.options.model ?? input.environment.model.model },
+      model: terms,
       timing: input.environment.timing,
     },
   });

@@ -35,7 +35,8 @@ export interface Environment {
   readonly catalogHash: string | null;
   readonly promptBaseBytes: number;
   readonly role: string;
-  readonly model: ModelTerms;
+  /** Null when `options.model` names a model that is not in the catalogue. */
+  readonly model: ModelTerms | null;
   readonly timing: Timing;
 }
 

@@ -33,6 +33,8 @@ export interface Workflow {
   readonly stepCount: number;
   /** Version of the event that holds the answer, once there is one. */
   readonly answerAt?: number;
+  /** Why it was rejected or failed. */
+  readonly failure?: { readonly code: string; readonly message: string };
 }
 
 export type Phase = 'absent' | 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
@@ -57,6 +59,8 @@ export interface OpenStep {
   readonly attempts: number;
   /** Set between a failed attempt and its retry (epoch ms). */
   readonly retryAt?: number;
+  /** The version of the event that scheduled it. */
+  readonly retryVersion?: number;
 }
 
 export const ABSENT: Workflow = {
@@ -79,7 +83,7 @@ export function evolve(before: Workflow, event: WorkflowEvent, at: number): Work
     case 'task.submitted':
       return { ...workflow, phase: 'running', submitted: event.data };
     case 'task.rejected':
-      return { ...workflow, phase: 'rejected' };
+      return { ...workflow, phase: 'rejected', failure: event.data };
     case 'mandate.granted':
       return withAgent(workflow, {
         id: event.data.agent,
@@ -103,7 +107,7 @@ export function evolve(before: Workflow, event: WorkflowEvent, at: number): Work
       return { ...workflow, unanswered: new Set([...workflow.unanswered].filter((id) => id !== event.data.attempt)) };
     case 'retry.scheduled': {
       const step = workflow.steps.get(event.data.step);
-      return step === undefined ? workflow : { ...workflow, steps: put(workflow.steps, step.id, { ...step, retryAt: event.data.dueAt }) };
+      return step === undefined ? workflow : { ...workflow, steps: put(workflow.steps, step.id, { ...step, retryAt: event.data.dueAt, retryVersion: workflow.version }) };
     }
     case 'timer.fired':
       return event.data.timer === 'workflow'
@@ -118,7 +122,7 @@ export function evolve(before: Workflow, event: WorkflowEvent, at: number): Work
     case 'task.completed':
       return { ...workflow, phase: 'completed', answerAt: event.data.answerAt };
     case 'task.failed':
-      return { ...workflow, phase: 'failed', ...(event.data.answerAt === null ? {} : { answerAt: event.data.answerAt }) };
+      return { ...workflow, phase: 'failed', failure: { code: event.data.code, message: event.data.message }, ...(event.data.answerAt === null ? {} : { answerAt: event.data.answerAt }) };
     case 'task.cancelled':
       return { ...workflow, phase: 'cancelled' };
     case 'mandate.released':

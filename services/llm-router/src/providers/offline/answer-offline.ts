@@ -58,7 +58,7 @@ function* answerTask(task: string, tools: GrantedTools): Asking<string> {
   for (const part of parts) {
     const outcome = yield* answerPart(run, part, found);
     found = outcome.found;
-    if (outcome.text !== '') sections.push(outcome.text);
+    if (outcome.text !== '' && !sections.includes(outcome.text)) sections.push(outcome.text);
   }
   const notes = [...run.notes].map((note) => `Note: ${note}`);
   return [...sections, ...(notes.length > 0 ? [notes.join('\n')] : [])].join('\n\n');
@@ -71,7 +71,7 @@ interface Found {
 }
 
 function* answerPart(run: Run, part: Understood, found: Found): Asking<{ text: string; found: Found }> {
-  if (part.kind === 'beyond') return { text: `I cannot do this part by rules, I only read files: "${clipped(part.words)}".`, found };
+  if (part.kind === 'beyond') return { text: `I cannot do this part by rules (I only list, find, count, read, extract, compare and quote): "${clipped(part.words)}".`, found };
   if (part.kind === 'unclear') return { text: `I did not understand this part: "${clipped(part.words)}".`, found };
   const isBack = found.files !== undefined && pointsBack(part.request.selection);
   const request = isBack ? part.request : inSamePlace(part.request, found);
@@ -102,7 +102,7 @@ function refusalOf(task: string): string | undefined {
 
 function reasonAgainst(parts: readonly Understood[]): string {
   const beyond = parts.find(({ kind }) => kind === 'beyond');
-  if (beyond) return `This asks for more than reading: "${clipped(beyond.words)}". I only list, find, count, read, extract, compare and quote.`;
+  if (beyond) return `This asks for more than my rules know: "${clipped(beyond.words)}". I only list, find, count, read, extract, compare and quote.`;
   return 'I work by rules for English requests about files, and found no such request in these words.';
 }
 

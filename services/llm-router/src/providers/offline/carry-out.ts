@@ -2,7 +2,7 @@
 import { amount, listLines, QUOTE_LIMIT } from './answer-words.ts';
 import type { Asking } from './asking.ts';
 import { compareTexts } from './compare-texts.ts';
-import type { Action, Extract, FileRequest, Measure, Part, Selection } from './file-request.ts';
+import type { Action, Extract, FileRequest, Measure, Part, Pick, Selection } from './file-request.ts';
 import { findField } from './json-field.ts';
 import type { FileText } from './read-text.ts';
 import { keepMentioning, measureFiles, pickFrom, readFiles, selectEntries, type Measured, type Run, type Selected } from './select-files.ts';
@@ -22,26 +22,24 @@ const MAX_SUMMARIES = 12;
 /** Carries out a request. `given` are the files that an earlier clause found. */
 export function* carryOut(run: Run, request: FileRequest, given: readonly string[] | undefined): Asking<Outcome> {
   const { action, selection } = request;
-  const selected = given ? givenFiles(run, given, selection) : yield* selectEntries(run, selection, unsaidDepth(action));
+  const selected = given ? givenFiles(run, given, selection) : yield* selectEntries(run, selection, unsaidDepth(request));
   if (isAboutEntries(request)) return describeEntries(run, action, selected);
-  const files = selected.entries.filter(({ isFolder }) => !isFolder).map(({ path }) => path);
-  const kept = yield* keepMentioning(run, files, selection.mentions);
+  const candidates = selected.entries.filter(({ isFolder }) => !isFolder).map(({ path }) => path);
+  const kept = yield* keepMentioning(run, candidates, selection.mentions);
   if (kept.length === 0) return { lines: [nothingFound(request, selected)], files: [] };
   if (selection.pick === undefined) return yield* act(run, action, kept, { selected, selection });
-  const { measure, direction, count } = selection.pick;
-  const measured = yield* measureFiles(run, kept, measure);
-  const picked = pickFrom(measured, direction, count);
-  const files2 = picked.map(({ path }) => path);
-  const lines = pickLines(run, picked, { measure, direction, of: measured.length, where: selected.where });
-  if (action.kind === 'name' || measured.length === 0) return { lines, files: files2 };
-  if (direction === 'most' && picked.every(({ value }) => value === 0)) return { lines, files: [] };
-  const outcome = yield* act(run, action, files2, { selected, selection });
-  return { lines: [...lines, ...outcome.lines], files: files2 };
+  const measured = yield* measureFiles(run, kept, selection.pick.measure);
+  const picked = pickFrom(measured, selection.pick);
+  const files = picked.map(({ path }) => path);
+  const lines = pickLines(run, picked, selection.pick, measured.length);
+  if (action.kind === 'name' || action.kind === 'list' || files.length === 0) return { lines, files };
+  const outcome = yield* act(run, action, files, { selected, selection });
+  return { lines: [...lines, ...outcome.lines], files };
 }
 
-function unsaidDepth(action: Action): 'direct' | 'recursive' | 'both' {
-  if (action.kind === 'list') return 'direct';
-  return action.kind === 'count-files' ? 'both' : 'recursive';
+function unsaidDepth(request: FileRequest): 'direct' | 'recursive' | 'both' {
+  if (!isAboutEntries(request)) return 'recursive';
+  return request.action.kind === 'list' ? 'direct' : 'both';
 }
 
 /** Listing and counting names needs no file to be read. */
@@ -90,17 +88,19 @@ function* act(run: Run, action: Action, files: readonly string[], context: Conte
     case 'measure':
       return { lines: yield* measureLines(run, files, action.measures), files };
     case 'read':
-      return { lines: (yield* readFiles(run, files)).flatMap((text) => quoteLines(run, text, action.part)), files };
+      return { lines: somethingRead((yield* readFiles(run, files)).flatMap((text) => quoteLines(run, text, action.part))), files };
     case 'extract':
       return { lines: extractLines(run, yield* readFiles(run, files), action.extracts), files };
     case 'json-field':
-      return { lines: (yield* readFiles(run, files)).map((text) => fieldLine(run, text, action.field)), files };
+      return { lines: somethingRead((yield* readFiles(run, files)).map((text) => fieldLine(run, text, action.field))), files };
     case 'compare':
       return { lines: yield* compareLines(run, files), files };
     case 'summarise':
       return { lines: summaryLines(run, yield* readFiles(run, files.slice(0, MAX_SUMMARIES)), action.sentences, files.length), files };
   }
 }
+
+const somethingRead = (lines: readonly string[]) => (lines.length > 0 ? lines : ['None of it could be read.']);
 
 function matchLines(run: Run, files: readonly string[], context: Context): string[] {
   return [`${plural(files.length, 'file', 'files')}${mentionWords(context)}${inWhere(context)}:`, ...listLines(shownAll(run, files))];
@@ -121,13 +121,14 @@ function nothingFound({ selection, action }: FileRequest, selected: Selected): s
   return action.kind === 'count-files' ? `There are 0 files${types}${searched}${where}.` : `I found no file${types}${searched}${where}.`;
 }
 
-function pickLines(run: Run, picked: readonly Measured[], about: { measure: Measure; direction: 'most' | 'least'; of: number; where: string }): string[] {
-  const { measure, direction, of } = about;
-  if (picked.length === 0) return ['None of these files could be measured.'];
+function pickLines(run: Run, picked: readonly Measured[], { measure, direction, bound }: Pick, of: number): string[] {
+  if (of === 0) return ['None of these files could be measured.'];
+  const boundWords = bound === undefined ? '' : ` ${direction === 'most' ? 'more' : 'less'} than ${amount(bound, measure)}`;
+  if (picked.length === 0) return [`None of the ${plural(of, 'file', 'files')} that I looked at has${boundWords}.`];
   if (direction === 'most' && picked.every(({ value }) => value === 0)) return [`None of the ${plural(of, 'file', 'files')} that I looked at has any (${amount(0, measure)}).`];
-  const which = measure.kind === 'age' ? (direction === 'most' ? 'newest' : 'oldest') : direction;
-  const head = `Of ${plural(of, 'file', 'files')} looked at, ${measure.kind === 'age' ? `the ${which}` : `with the ${which}`}${picked.length > 1 ? ' (in order)' : ''}:`;
-  return [head, ...picked.map((file) => `- ${shownPath(run.workspace, file.path)}: ${valueWords(file, measure)}`)];
+  const extreme = measure.kind === 'age' ? `the ${direction === 'most' ? 'newest' : 'oldest'}` : `with the ${direction}`;
+  const head = `Of ${plural(of, 'file', 'files')} looked at, ${bound === undefined ? extreme : `with${boundWords}`}${picked.length > 1 ? ' (in order)' : ''}:`;
+  return [head, ...listLines(picked.map((file) => `${shownPath(run.workspace, file.path)}: ${valueWords(file, measure)}`))];
 }
 
 function valueWords({ value, isPartial }: Measured, measure: Measure): string {
@@ -139,6 +140,7 @@ function* measureLines(run: Run, files: readonly string[], measures: readonly Me
   const lines: string[] = [];
   for (const measure of measures) {
     const measured = yield* measureFiles(run, files, measure);
+    if (measured.length === 0) lines.push(`None of ${plural(files.length, 'file', 'files')} could be measured.`);
     const [only, second] = measured;
     if (only && second === undefined) {
       lines.push(`${shownPath(run.workspace, only.path)}: ${valueWords(only, measure)}`);
@@ -181,7 +183,7 @@ function rangeOf(part: Part, lineCount: number): [number, number] {
   }
 }
 
-const EXTRACTED = { headings: 'headings', todos: 'TODO lines', emails: 'e-mail addresses', urls: 'URLs', numbers: 'numbers' } as const;
+const EXTRACTED = { title: 'title', headings: 'headings', todos: 'TODO lines', emails: 'e-mail addresses', urls: 'URLs', numbers: 'numbers' } as const;
 
 function extractLines(run: Run, texts: readonly FileText[], extracts: readonly Extract[]): string[] {
   return extracts.flatMap((extract) => {
@@ -197,6 +199,8 @@ function extractLines(run: Run, texts: readonly FileText[], extracts: readonly E
 function extracted(text: string, extract: Extract): string[] {
   const withLine = ({ line, text: quoted }: { line: number; text: string }) => `line ${line}: ${quoted.trim()}`;
   switch (extract.kind) {
+    case 'title':
+      return [summariseText(text, 0).title].filter((title) => title !== undefined);
     case 'headings':
       return headingsOf(text).map(({ text: heading }) => heading);
     case 'todos':

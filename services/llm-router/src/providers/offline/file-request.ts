@@ -23,7 +23,7 @@ export type CountedKind =
 
 /** What can be taken out of a file. */
 export type Extract =
-  | { readonly kind: 'headings' | 'todos' | 'emails' | 'urls' | 'numbers' }
+  | { readonly kind: 'title' | 'headings' | 'todos' | 'emails' | 'urls' | 'numbers' }
   | { readonly kind: 'lines-with' | 'lines-starting-with'; readonly phrase: string };
 
 /** Which part of a file is shown. Counts are in lines. */
@@ -73,6 +73,8 @@ export interface Pick {
   readonly measure: Measure;
   readonly direction: 'most' | 'least';
   readonly count: number;
+  /** "More than 10" (or fewer, by direction): what does not pass it is left out. */
+  readonly bound?: number;
 }
 
 /** One clause, understood. */

@@ -1,6 +1,6 @@
 /* From a selection in words to the files it means, through tools. */
 import { askAll, type Asking } from './asking.ts';
-import type { Measure, NameFilter, Place, Selection } from './file-request.ts';
+import type { Measure, NameFilter, Pick, Place, Selection } from './file-request.ts';
 import { completeText, type FileText } from './read-text.ts';
 import { BINARY_EXTENSIONS } from './task-words.ts';
 import { countOccurrences, countWords, emailsIn, headingsOf, linesOf, numbersIn, todoLines, urlsIn } from './text-facts.ts';
@@ -37,7 +37,7 @@ export function* selectEntries(run: Run, selection: Selection, unsaid: UnsaidDep
   const entries: Entry[] = [];
   const folders: string[] = [];
   for (const place of places) {
-    for (const found of yield* resolvePlace(run, place)) {
+    for (const found of yield* resolveOrNote(run, place, places.length)) {
       if (!found.isFolder) entries.push(found);
       else {
         folders.push(found.path);
@@ -138,8 +138,10 @@ function* measureByInfo(run: Run, paths: readonly string[], kind: 'size' | 'age'
 }
 
 /** The measured files that are most (or least), ties included beyond `count`. */
-export function pickFrom(measured: readonly Measured[], direction: 'most' | 'least', count: number): Measured[] {
-  const sorted = measured.toSorted((left, right) => (direction === 'most' ? right.value - left.value : left.value - right.value));
+export function pickFrom(measured: readonly Measured[], { direction, count, bound }: Pick): Measured[] {
+  const sign = direction === 'most' ? 1 : -1;
+  const passing = measured.filter(({ value }) => bound === undefined || (value - bound) * sign > 0);
+  const sorted = passing.toSorted((left, right) => (right.value - left.value) * sign);
   const last = sorted[Math.min(count, sorted.length) - 1];
   return last ? sorted.filter(({ value }, index) => index < count || value === last.value) : [];
 }
@@ -165,6 +167,17 @@ function partialNote(run: Run, { path, partial }: FileText): string {
 function noteBinaries(run: Run, paths: readonly string[]): void {
   const binaries = paths.filter(isBinary);
   if (binaries.length > 0) run.notes.add(`Not read, because not text: ${binaries.slice(0, 5).map((path) => shownPath(run.workspace, path)).join(', ')}${binaries.length > 5 ? ` and ${binaries.length - 5} more` : ''}.`);
+}
+
+/** One missing place among several is a note; a missing only place ends the request. */
+function* resolveOrNote(run: Run, place: Place, placeCount: number): Asking<Entry[]> {
+  try {
+    return yield* resolvePlace(run, place);
+  } catch (error) {
+    if (!(error instanceof CannotGoOn) || placeCount === 1) throw error;
+    run.notes.add(error.message);
+    return [];
+  }
 }
 
 function* resolvePlace(run: Run, place: Place): Asking<Entry[]> {

@@ -20,7 +20,7 @@ export interface Clause {
 }
 
 const SLOT_LETTER = { quoted: 'q', path: 'p', extension: 'x', url: 'u' } as const;
-const STARTERS = [...READING_STARTERS, ...BEYOND_READING].join('|');
+const STARTERS = [...READING_STARTERS, ...BEYOND_READING, '(?:e-?)?mail(?= (?:them|it|this|that|me|us|the)\\b)'].join('|');
 const CONNECTOR = new RegExp(
   String.raw`(?:,?\s*\b(?:and\s+then|then|after\s+that|afterwards|finally)\b,?\s+)|(?:(?:,\s*(?:and\s+|also\s+)*|\s+and\s+(?:also\s+)?|\s+plus\s+|\s+as\s+well\s+as\s+)(?=(?:please\s+|also\s+)?(?:${STARTERS}|the\s+number\s+of)\b(?!\s+(?:and|or|,|file|files|log|logs)\b)))`,
   'giu',
@@ -69,7 +69,7 @@ function markSlots(text: string, slots: Slot[]): string {
 }
 
 function markWord(word: string, mark: (kind: Slot['kind'], text: string) => string): string {
-  const [, before = '', core = '', after = ''] = /^([([{]*)(.*?)((?:'s)?[.,;:!?)\]}]*)$/.exec(word) ?? [];
+  const [, before = '', core = '', after = ''] = /^([({]*)(.*?)((?:'s)?[.,;:!?)}]*)$/.exec(word) ?? [];
   if (core === '' || core.startsWith('<')) return word;
   const kind = kindOfWord(core);
   return kind ? before + mark(kind, core) + after.replace(/^'s/, '') : word;
@@ -79,6 +79,7 @@ function kindOfWord(word: string): Slot['kind'] | undefined {
   if (/^https?:\/\//i.test(word)) return 'url';
   if (/^\.[a-z0-9]{1,8}$/i.test(word)) return Object.hasOwn(FILE_TYPES, word.slice(1).toLowerCase()) ? 'extension' : 'path';
   if (FAMILIAR_FILES.has(word.toLowerCase())) return 'path';
+  if (/^[\w$-]+(?:\.[\w$-]+|\[\d+\])+$/.test(word) && word.includes('[')) return 'path';
   return looksLikePath(word) ? 'path' : undefined;
 }
 

@@ -38,7 +38,7 @@ export const FAMILIAR_FILES: ReadonlySet<string> = new Set(
 
 /** Requests that begin with these verbs ask for more than reading. */
 export const BEYOND_READING: ReadonlySet<string> = new Set(
-  ('write create make delete remove rename move copy edit update change modify replace fix repair send email mail post translate explain run execute install ' +
+  ('write create make delete remove rename move copy edit update change modify replace fix repair send translate explain run execute install ' +
     'deploy refactor implement generate draft compose upload download save add append insert convert rewrite paraphrase suggest recommend review ' +
     'improve build design plan book buy call schedule invent imagine argue debug optimise optimize format sort merge commit push test predict draw sing').split(' '),
 );
@@ -65,3 +65,14 @@ export const EMPTY_WORDS: ReadonlySet<string> = new Set(
     'his her their our your my not no do does did have has had can could will would shall should may might must so than too very just only also into over under about ' +
     'which who whom what when where why how all any each every both few more most other some such own same s t don one two').split(' '),
 );
+
+/** Cues for questions about files that sound near to what the rules know, but are not. */
+export const BEYOND_RULES: readonly RegExp[] = [
+  /^(?:e-?)?mail\s+(?:them|it|this|that|me|us|the)\b/i,
+  /\b(?:different|distinct|unique|duplicates?|duplicated|repeated)\s+(?:words?|lines?|files?|entries)\b/i,
+  /\b(?:common|frequent|used|popular)\s+words?\b/i,
+  /\b(?:average|mean|median|percentage|percent|ratio|sum of)\b/i,
+  /\b(?:keys|columns|rows|fields)\s+(?:of|in)\b/i,
+  /\blines?\s+(?:longer|shorter|of more|with more|with fewer)\b/i,
+  /\bin your own words\b|\binto (?:french|german|spanish|english|italian|chinese|japanese)\b/i,
+];

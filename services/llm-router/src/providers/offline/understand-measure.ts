@@ -16,11 +16,12 @@ const MEASURE_NOUNS: readonly (readonly [Exclude<Measure['kind'], 'occurrences'>
   ['numbers', /\bnumbers\b|\bdigits\b|\bfigures\b/i],
 ];
 
-const MENTION_VERB = String.raw`(?:mention(?:s|ing|ed)?|contain(?:s|ing)?|includ(?:es?|ing)|refer(?:s|ring)? to|referenc(?:es?|ing)|talk(?:s|ing)? about|say(?:s|ing)?|use(?:s)?|using|discuss(?:es|ing)?|have|has|having|with|about)`;
+const MENTION_VERB = String.raw`(?:mention(?:s|ing)?|contain(?:s|ing)?|includ(?:es?|ing)|refer(?:s|ring)? to|referenc(?:es?|ing)|talk(?:s|ing)? about|discuss(?:es|ing)?|match(?:es|ing)?)`;
+const LOOSE_VERB = String.raw`(?:say(?:s|ing)?|uses?|using|have|has|having|with|about)`;
 const BARE_PHRASE = String.raw`[\p{L}\p{N}_'@#$.+-]+(?:\s+[\p{L}\p{N}_'@#$.+-]+){0,3}?`;
-const PHRASE_END = String.raw`(?=\s*(?:$|[,?]|\b(?:the most|the least|most|least|more|in|under|inside|within|across|on|at|anywhere|and|or|appears?|occurs?|are|is|how|exactly|often|from|of|throughout|file|files|folder)\b))`;
+const PHRASE_END = String.raw`(?=\s*(?:$|[,?]|\b(?:the most|the least|most|least|more|in|under|inside|within|across|on|at|anywhere|and|or|appear(?:s|ing)?|occur(?:s|ring)?|are|is|how|mentioned|used|found|defined|exactly|often|from|of|throughout|file|files|folder)\b))`;
 const SLOT = '<[qpxu]\\d+>';
-const LABEL = '(?:the |a |an )?(?:exact )?(?:(?:words?|terms?|phrases?|strings?|text|name|expression|keyword|identifier)\\s+)?';
+const LABEL = '(?:either |both )?(?:the |a |an )?(?:exact )?(?:(?:words?|terms?|phrases?|strings?|text|name|expression|keyword|identifier)\\s+)?';
 
 const PHRASE_FORMS: readonly RegExp[] = [
   new RegExp(String.raw`\b(?:word|term|phrase|string|expression|keyword|identifier|text)s?\s+(${SLOT}(?:(?:\s*,\s*|\s+(?:and|or)\s+)+${SLOT})*)`, 'iu'),
@@ -28,16 +29,20 @@ const PHRASE_FORMS: readonly RegExp[] = [
   new RegExp(String.raw`\b(?:occurrences?|instances?|mentions?|appearances?|uses?|references?)\s+(?:of|to)\s+${LABEL}(${SLOT}|${BARE_PHRASE})${PHRASE_END}`, 'iu'),
   new RegExp(String.raw`\b(?:how\s+(?:often|many\s+times|frequently)|where|times)\s+(?:(?:do|does|did|is|are|has|have)\s+)?${LABEL}(${SLOT}|${BARE_PHRASE})\s+(?:been\s+)?(?:appears?|occurs?|mentioned|used|found|shows?\s+up|comes?\s+up|defined)`, 'iu'),
   new RegExp(String.raw`\b(?:do|does|is|are)\s+${LABEL}(${SLOT}|${BARE_PHRASE})\s+(?:appear|occur|mentioned|used|show\s+up|come\s+up)`, 'iu'),
+  new RegExp(String.raw`\b${LOOSE_VERB}\s+${LABEL}(<q\d+>(?:(?:\s*,\s*|\s+(?:and|or)\s+)+<q\d+>)*)`, 'iu'),
   new RegExp(String.raw`\b${MENTION_VERB}\s+${LABEL}(${SLOT}(?:(?:\s*,\s*|\s+(?:and|or)\s+)+${SLOT})*)`, 'iu'),
-  new RegExp(String.raw`\b(?:mention(?:s|ing|ed)?|contain(?:s|ing)?|includ(?:es?|ing)|refer(?:s|ring)? to|referenc(?:es?|ing)|talk(?:s|ing)? about|discuss(?:es|ing)?|match(?:es|ing)?|uses?|using)\s+${LABEL}(?!no\b|any\b|how\b|which\b|what\b)(${BARE_PHRASE})${PHRASE_END}`, 'iu'),
+  new RegExp(String.raw`\b(?:${MENTION_VERB}|uses?|using)\s+${LABEL}(?!no\b|any\b|how\b|which\b|what\b)(${BARE_PHRASE})${PHRASE_END}`, 'iu'),
   new RegExp(String.raw`\b(?:search|grep|look|hunt|scan)\b(?:\s+(?:the|all|every|through|in|files|folder|workspace|everything|<p\d+>))*\s+for\s+${LABEL}(${SLOT}|${BARE_PHRASE})${PHRASE_END}`, 'iu'),
+  new RegExp(String.raw`\b(?:start|begin)(?:s|ing|ning)?\s+with\s+${LABEL}(${SLOT}|${BARE_PHRASE})${PHRASE_END}`, 'iu'),
+  /\b(?!TODO|FIXME)([A-Z][A-Z0-9_]+)\s+(?:lines|messages|entries)\b/u,
+  new RegExp(String.raw`\b(?:files?|documents?|docs|pages?|notes?|says?|tells?|written)\s+(?:\w+\s+)?(?:about|regarding|concerning)\s+${LABEL}(${SLOT}|${BARE_PHRASE})${PHRASE_END}`, 'iu'),
   new RegExp(String.raw`\bgrep\s+${LABEL}(${SLOT}|${BARE_PHRASE})${PHRASE_END}`, 'iu'),
   new RegExp(String.raw`(<q\d+>)\s+(?:appears?|occurs?|shows?\s+up|comes?\s+up|is\s+(?:mentioned|used))`, 'iu'),
   new RegExp(String.raw`\btimes\s+(${BARE_PHRASE})\s+(?:appears?|occurs?|is\s+(?:mentioned|used))`, 'iu'),
 ];
 
 const NOT_A_PHRASE =
-  /^(?:(?:the|a|an|most|least|more|fewest|fewer|many|much|any|some|all|its?|them|their|this|that|these|those|each|every|one|two|no|how|which|what|of|in|times?|often|files?|words?|lines?|headings?|sections?|characters?|bytes|to-?dos?|fixmes?|urls?|links?|numbers?|e-?mails?|addresses|e-?mail addresses|markdown|json|names?|folders?|extension|longest|shortest|largest|smallest|same|everything|it|does|do|is|are|comments?|notes)\s*)+$/i;
+  /^(?:(?:the|a|an|sub-?folders?|subdirectories|directories|nested|hidden|paths?|sizes?|dates?|anywhere|everywhere|anything|something|there|here|at|under|most|least|more|fewest|fewer|many|much|any|some|all|its?|them|their|this|that|these|those|each|every|one|two|no|how|which|what|of|in|times?|often|files?|words?|lines?|headings?|sections?|characters?|bytes|to-?dos?|fixmes?|urls?|links?|numbers?|e-?mails?|addresses|e-?mail addresses|markdown|json|names?|folders?|extension|longest|shortest|largest|smallest|same|everything|it|does|do|is|are|comments?|notes)\s*)+$/i;
 
 /** The phrase or phrases that a clause looks for, in the writer's own case. */
 export function phrasesIn(clause: Clause): Selection['mentions'] {
@@ -53,7 +58,7 @@ export function phrasesIn(clause: Clause): Selection['mentions'] {
     if (phrase !== '' && !NOT_A_PHRASE.test(phrase)) return { phrases: [phrase], needsAll: true, isNegated };
   }
   const quoted = clause.words.match(/<q\d+>/g) ?? [];
-  return { phrases: quoted.flatMap((mark) => slotOf(clause, mark)?.text ?? []), needsAll: true, isNegated };
+  return { phrases: quoted.flatMap((mark) => slotOf(clause, mark)?.text ?? []), needsAll: !/\bor\b/i.test(clause.words), isNegated };
 }
 
 /** The measures that a clause names, `occurrences` first where it counts a phrase. */
@@ -72,11 +77,12 @@ export function measuresIn(clause: Clause, phrases: readonly string[]): Measure[
 export function extractsIn(clause: Clause, phrases: readonly string[]): Extract[] {
   const words = clause.words;
   const [phrase] = phrases;
-  if (phrase !== undefined && /\blines?\b/i.test(words)) {
+  if (phrase !== undefined && /\b(?:lines?|messages|entries)\b/i.test(words)) {
     const starts = /\b(?:start|begin)(?:s|ning|ing)?\s+with\b/i.test(words);
     return [{ kind: starts ? 'lines-starting-with' : 'lines-with', phrase }];
   }
   const extracts: Extract[] = [];
+  if (/\btitles?\b/i.test(words)) extracts.push({ kind: 'title' });
   if (/\bheadings?\b|\bheaders\b|\bsections?\b|\boutline\b|\btable of contents\b/i.test(words)) extracts.push({ kind: 'headings' });
   if (/\bto-?dos?\b|\bfixmes?\b/i.test(words)) extracts.push({ kind: 'todos' });
   if (/\be-?mails?\b/i.test(words)) extracts.push({ kind: 'emails' });
@@ -85,14 +91,34 @@ export function extractsIn(clause: Clause, phrases: readonly string[]): Extract[
   return extracts;
 }
 
-/** "The two longest", "which has most words": which files are picked out. */
+/** "The two longest", "which has most words", "more than 10 lines", "sorted by size". */
 export function pickIn(clause: Clause, phrases: readonly string[]): Pick | undefined {
   const words = clause.words.replace(/\bat (?:most|least)\b/gi, '').replace(/\bmost (?:informative|important|relevant|interesting)\b/gi, '');
-  const superlative = /\b(most|fewest|least|lowest|highest|greatest|longest|shortest|largest|biggest|smallest|wordiest|newest|latest|oldest|more|fewer|longer|shorter|larger|bigger|smaller|newer|older|top (?:\d+|\w+))\b/i.exec(words)?.[1];
+  const bounded = boundIn(clause, phrases);
+  if (bounded) return bounded;
+  if (/\b(?:sort(?:ed)?|order(?:ed)?|ranked?)\s+by\b/i.test(words)) {
+    const [measure] = measuresIn(clause, phrases);
+    const direction = /\bascending\b|\b(?:smallest|shortest|oldest|fewest|least) first\b/i.test(words) ? 'least' : 'most';
+    return measure && { measure, direction, count: Number.MAX_SAFE_INTEGER };
+  }
+  const superlative = SUPERLATIVE.exec(words)?.[1];
   if (superlative === undefined || /\bmore than\b|\bfewer than\b|\bno more\b/i.test(words)) return undefined;
-  const direction = /^(?:fewest|least|lowest|shortest|smallest|oldest|fewer|shorter|smaller|older)$/i.test(superlative) ? 'least' : 'most';
+  const direction = LEAST.test(superlative) ? 'least' : 'most';
   const measure = pickMeasure(clause, superlative, phrases);
   return measure && { measure, direction, count: pickCount(words) };
+}
+
+const SUPERLATIVE =
+  /\b(most|fewest|least|lowest|highest|greatest|longest|shortest|largest|biggest|smallest|wordiest|newest|latest|oldest|more|fewer|longer|shorter|larger|bigger|smaller|newer|older|top (?:\d+|\w+))\b/i;
+const LEAST = /^(?:fewest|least|lowest|shortest|smallest|oldest|fewer|less|shorter|smaller|older)$/i;
+
+function boundIn(clause: Clause, phrases: readonly string[]): Pick | undefined {
+  const found = /\b(more|fewer|less|larger|bigger|smaller|longer|shorter)\s+than\s+(\d{1,9})\s*(\w+)?/i.exec(clause.words);
+  if (!found?.[1]) return undefined;
+  const noun = { words: found[3] ?? '', slots: clause.slots };
+  const measure = /^times|occurrences$/i.test(noun.words) && phrases[0] !== undefined ? ({ kind: 'occurrences', phrase: phrases[0] } as const) : (measuresIn(noun, [])[0] ?? pickMeasure(clause, found[1], phrases));
+  const direction = LEAST.test(found[1]) ? 'least' : 'most';
+  return measure && { measure, direction, count: Number.MAX_SAFE_INTEGER, bound: Number(found[2]) };
 }
 
 function pickMeasure(clause: Clause, superlative: string, phrases: readonly string[]): Measure | undefined {
@@ -100,7 +126,7 @@ function pickMeasure(clause: Clause, superlative: string, phrases: readonly stri
   const isCount = /^(?:most|fewest|least|more|fewer|lowest|highest|greatest|top)/i.test(superlative);
   const measures = measuresIn(clause, phrases);
   const named = measures.find(({ kind }) => kind !== 'occurrences' && kind !== 'age');
-  if (/^(?:larg|bigg|small)/i.test(superlative)) return named ?? { kind: 'size' };
+  if (/^(?:larg|bigg|small)/i.test(superlative)) return named && /\b(?:by|in|number of)\s+(?:the\s+)?(?:number of\s+)?(?:lines|words|characters)\b/i.test(clause.words) ? named : { kind: 'size' };
   if (/^(?:new|old|latest)/i.test(superlative) || /\bmost recent/i.test(clause.words)) return { kind: 'age' };
   if (/^(?:long|short)/i.test(superlative)) return /\bwords\b/i.test(clause.words) ? { kind: 'words' } : { kind: 'lines' };
   if (phrase !== undefined && isCount) return { kind: 'occurrences', phrase };

@@ -11,6 +11,11 @@ const TYPE_UNDER = new RegExp(String.raw`\b(?:all|every|the|any)\s+(?:the\s+)?($
 const TYPE_ENDING = new RegExp(String.raw`\b(?:end(?:s|ing)?\s+(?:in|with)|extensions?(?:\s+(?:of|is))?|suffix|type)\s+(${TYPE}|<[qp]\d+>)`, 'giu');
 const BEFORE_PLACE = 'in|under|inside|within|below|beneath|from|of|across|over|through|throughout|for';
 
+const FOLDER_FORMS = new RegExp(
+  String.raw`(?:\b(?:${BEFORE_PLACE}|the|our|my|and|list|show|search|scan|read|ls)\s+|(?=<))([\w.-]+|<[qp]\d+>)\s+(?:folders?|director(?:y|ies)|dirs?)\b|\b(?:folder|directory|dir)\s+(?:named\s+|called\s+)?(<[qp]\d+>|(?!that\b|which\b|with\b|has\b|have\b|contain|is\b|are\b)[\w.-]+)`,
+  'giu',
+);
+
 /** The selection that a clause describes; mentions and pick are added by the caller. */
 export function selectionIn(clause: Clause, taken: readonly string[], action: 'find' | 'other'): Omit<Selection, 'mentions' | 'pick'> {
   const names = namesIn(clause, taken, action);
@@ -76,11 +81,11 @@ function placesIn(clause: Clause, taken: readonly string[]): Place[] {
     const name = written.replace(/\/+$/, '') || written;
     if (!taken.includes(written) && !places.has(name)) places.set(name, { written: name, expects });
   };
-  for (const match of words.matchAll(/([\w.-]+|<[qp]\d+>)\s+(?:sub)?(?:folders?|director(?:y|ies)|dirs?)\b|\b(?:folder|directory|dir)\s+(?:named\s+|called\s+)?(<[qp]\d+>|[\w.-]+)/giu)) {
+  for (const match of words.matchAll(FOLDER_FORMS)) {
     const name = match[1] ?? match[2] ?? '';
     const slot = slotOf(clause, name);
     if (slot) add(slot.text, 'folder');
-    else if (!NOT_A_PLACE.has(name.toLowerCase()) && !/^(?:has|have|with|sub)/i.test(name)) add(name, 'folder');
+    else if (!NOT_A_PLACE.has(name.toLowerCase())) add(name, 'folder');
   }
   for (const mark of words.match(/<p\d+>/g) ?? []) {
     const path = slotOf(clause, mark)?.text ?? '';
@@ -91,6 +96,8 @@ function placesIn(clause: Clause, taken: readonly string[]): Place[] {
     else if (path.endsWith('/')) add(path, 'folder');
     else add(path, /\.[a-z][a-z0-9]*$/i.test(path) ? 'file' : 'either');
   }
+  const listed = /^(?:ls|list|tree|show|open)\s+(?:the\s+)?([\w-]+)$/i.exec(words)?.[1];
+  if (listed !== undefined && isBarePlace(listed, taken)) add(listed, 'either');
   const bare = new RegExp(String.raw`\b(?:${BEFORE_PLACE})\s+(?:the\s+|our\s+|my\s+)?([\w-]+)(?!\w)(?:\s+and\s+(?:the\s+)?([\w-]+)(?=\s*(?:$|[,?])))?(?!\s+(?:files?|documents?|pages?|scripts?))`, 'giu');
   for (const match of words.matchAll(bare)) {
     for (const name of [match[1], match[2]]) {

@@ -8,7 +8,7 @@
  */
 import type { Action, FileRequest, Measure, Selection } from './file-request.ts';
 import { slotOf, splitTask, type Clause } from './task-clauses.ts';
-import { BEYOND_READING } from './task-words.ts';
+import { BEYOND_READING, BEYOND_RULES } from './task-words.ts';
 import { extractsIn, measuresIn, numberFrom, partIn, phrasesIn, pickIn } from './understand-measure.ts';
 import { selectionIn } from './understand-selection.ts';
 
@@ -40,7 +40,7 @@ function understandClause(clause: Clause, joined: Clause): Understood {
   const words = plainWords(joined);
   const head = /^[\p{L}'-]+/u.exec(clause.words)?.[0]?.toLowerCase() ?? '';
   if (BEYOND_READING.has(head) || /^(?:why|should)\b/i.test(clause.words)) return { kind: 'beyond', words };
-  if (/\b(?:in your own words|into (?:french|german|spanish|english|italian|chinese|japanese))\b/i.test(joined.words)) return { kind: 'beyond', words };
+  if (BEYOND_RULES.some((cue) => cue.test(clause.words))) return { kind: 'beyond', words };
   const request = requestIn(joined);
   return request ? { kind: 'request', request, words } : { kind: 'unclear', words };
 }
@@ -82,7 +82,7 @@ function requestIn(clause: Clause): FileRequest | undefined {
   const mentions = isAboutNames ? { phrases: [], needsAll: true, isNegated: false } : phrasesIn(clause);
   const action = actionIn(clause, mentions.phrases);
   if (action === undefined) return undefined;
-  const pick = pickIn(clause, mentions.phrases);
+  const pick = action.kind === 'compare' ? undefined : pickIn(clause, mentions.phrases);
   const selection = selectionFor(clause, mentions.phrases, action);
   const counted = pick?.measure.kind === 'occurrences' || usesPhrase(action);
   const keeps = counted ? { phrases: [], needsAll: true, isNegated: false } : mentions;
@@ -102,13 +102,16 @@ function usesPhrase(action: Action): boolean {
 
 function actionIn(clause: Clause, phrases: readonly string[]): Action | undefined {
   const { words } = clause;
-  const isShow = /^(?:show|display|print|read|open|cat|view|quote|output|give|what does|what do)\b|\bcontents?\s+of\b|\bwhat(?:'s| is)\s+in\b|\bfull text\b/i.test(words);
+  const isShow = !/\bcontents?\s+of\s+(?:the\s+)?\S+\s+(?:folder|directory)\b/i.test(words) && /^(?:show|display|print|read|open|cat|view|quote|output|give|what does|what do)\b|\bcontents?\s+of\b|\bwhat(?:'s| is)\s+in\b|\bfull text\b/i.test(words);
   if (isComparison(words)) return { kind: 'compare' };
+  if (phrases.length > 0 && /^(?:do|does|is|are)\b(?! there\b)|\b(?:say|says|tell|tells|written)\s+(?:\w+\s+)?about\b/i.test(words)) {
+    return { kind: 'extract', extracts: phrases.map((phrase) => ({ kind: 'lines-with', phrase })) };
+  }
   const summary = /\bsummar|\boverview\b|\bgist\b|\btl;?dr\b|\bkey (?:points|ideas)\b|\bwhat\b.*\babout\b|^describe\b|\bin a nutshell\b|\bmain points\b/i;
   if (summary.test(words)) return { kind: 'summarise', sentences: sentencesWanted(words) };
   const isPick = pickIn(clause, phrases) !== undefined;
   if (isPick) return pickedAction(clause, phrases, isShow);
-  const counting = /\bhow (?:many|long|often|frequently|big|large)\b|\bcount(?:s|ed)?\b|\bthe (?:total )?number of\b|\btotal\b|\bsizes?\b|\bhow much\b|\bword counts?\b/i.test(words);
+  const counting = /\bhow (?:many|long|often|frequently|big|large)\b|\bcount(?:s|ed)?\b|\b(?:total )?number of\b|\btotal\b|\bsizes?\b|\bhow much\b|\bword counts?\b/i.test(words);
   if (counting) return countingAction(clause, phrases);
   if (/\bfirst|last|top|final|head of|tail of|beginning of|end of|lines?\s+\d/i.test(words) && partIn(words).kind !== 'whole') {
     return { kind: 'read', part: partIn(words) };
@@ -126,7 +129,8 @@ function actionIn(clause: Clause, phrases: readonly string[]): Action | undefine
     return { kind: 'list', what: listedThings(words) };
   }
   if (/^(?:look at|look into|take|check|inspect|load|fetch|read through)\b/i.test(words) && namesFile) return { kind: 'read', part: { kind: 'whole' } };
-  if (/^(?:list|ls)\b/i.test(words)) return { kind: 'list', what: 'entries' };
+  if (isListing && /^(?:(?:all|the|every|any|only|is|are|there|a|an|<x\d+>|[\w.]+)\s+){0,4}?(?:files?|folders|directories|documents)\b/i.test(words)) return { kind: 'list', what: listedThings(words) };
+  if (/^(?:list|ls|tree)\b/i.test(words)) return { kind: 'list', what: 'entries' };
   return undefined;
 }
 
@@ -157,7 +161,7 @@ function countingAction(clause: Clause, phrases: readonly string[]): Action | un
   const countsFiles = /\b(?:how many|count|number of|total)\s+(?:of\s+)?(?:(?:all|the|different|of|every)\s+)*(?:[\w.]+\s+|<x\d+>\s+|(?:,|and|or)\s*){0,4}?(files?|documents?|pages|scripts|folders?|director(?:y|ies)|subfolders|subdirectories|entries|modules)\b(?!\s+(?:has|have))/i.exec(words)?.[1];
   const measures = measuresIn(clause, phrases);
   const countsInside = /\b(?:how many|count|number of|total)\s+(?:of\s+)?(?:(?:all|the|different|unique|total)\s+)*(?:lines?|words?|characters?|bytes?|headings?|sections?|to-?dos?|fixmes?|urls?|links?|e-?mails?|numbers|times|occurrences?|mentions|instances|sizes?|(?:word|line)s? and)\b/i.test(words);
-  if (countsFiles !== undefined && !countsInside) return { kind: 'count-files', what: listedThings(countsFiles) };
+  if (countsFiles !== undefined && !countsInside) return { kind: 'count-files', what: countedThings(words, countsFiles) };
   const matchingLines = phrases.length > 0 && /\blines?\b/i.test(words) && !measures.some(({ kind }) => kind === 'occurrences');
   if (matchingLines) return { kind: 'extract', extracts: extractsIn(clause, phrases) };
   if (measures.length > 0) return { kind: 'measure', measures };
@@ -170,6 +174,11 @@ function whereIs(words: string, phrases: readonly string[]): Action {
   const wantsFiles = /\bfiles?\b|\bdocuments?\b|\bpages?\b|\bscripts?\b|^which\b/i.test(words);
   if (wantsFiles) return { kind: 'list', what: 'files' };
   return { kind: 'extract', extracts: phrases.map((phrase) => ({ kind: 'lines-with', phrase })) };
+}
+
+function countedThings(words: string, noun: string): 'files' | 'folders' | 'entries' {
+  const isBoth = /\bfiles?\s+(?:and|or)\s+(?:folders|directories)\b|\b(?:folders|directories)\s+(?:and|or)\s+files\b/i.test(words);
+  return isBoth ? 'entries' : listedThings(noun);
 }
 
 function listedThings(words: string): 'files' | 'folders' | 'entries' {

@@ -1,0 +1,52 @@
+import pg from 'pg';
+import { unseal } from './content-cipher.ts';
+import { DataKeys } from './data-keys.ts';
+import { translate } from './failures.ts';
+import { partitionOf } from '@mandate/domain';
+
+/** Reads content of events; for the read side, which holds no other part of the store. */
+export interface ContentReader {
+  /** Decrypted content by `<stream>/<version>`. What is missing has none, or was erased. */
+  read(rows: readonly { readonly stream: string; readonly version: number }[]): Promise<ReadonlyMap<string, unknown>>;
+  close(): Promise<void>;
+}
+
+export async function openContent(options: { readonly databaseUrl: string; readonly keysUrl: string; readonly masterKeyFile: string; readonly onError?: (error: Error) => void }): Promise<ContentReader> {
+  const report = options.onError === undefined ? {} : { onError: options.onError };
+  const keys = await DataKeys.open({ url: options.keysUrl, masterKeyFile: options.masterKeyFile, ...report });
+  const pool = new pg.Pool({ connectionString: options.databaseUrl, max: 4, connectionTimeoutMillis: 3_000, application_name: 'mandate-content' });
+  pool.on('error', (error) => options.onError?.(error));
+  return {
+    read: async (rows) => {
+      if (rows.length === 0) return new Map();
+      const found = await pool
+        .query<{ stream_id: string; version: number; key_id: string; body: Buffer }>({
+          name: 'content',
+          text: 'select c.stream_id, c.version, c.key_id, c.body from unnest($1::smallint[], $2::text[], $3::int[]) w (p, s, v) join es.content c on c.p = w.p and c.stream_id = w.s and c.version = w.v',
+          values: [rows.map((row) => partitionOf(row.stream) ?? -1), rows.map((row) => row.stream), rows.map((row) => row.version)],
+        })
+        .catch((error: unknown) => {
+          throw translate(error);
+        });
+      return openAll(keys, found.rows.map((row) => ({ stream: row.stream_id, version: row.version, keyId: row.key_id, body: row.body })));
+    },
+    close: async () => {
+      await Promise.all([pool.end(), keys.close()]);
+    },
+  };
+}
+
+/** What a sealed content is about: authenticated with it. */
+export const aboutEvent = (stream: string, version: number): string => `${stream}/${version}`;
+
+/** Opens sealed contents; those whose key was destroyed are left out. */
+export async function openAll(keys: DataKeys, sealed: readonly { readonly stream: string; readonly version: number; readonly keyId: string; readonly body: Buffer }[]): Promise<ReadonlyMap<string, unknown>> {
+  const found = await keys.get(sealed.map((row) => row.keyId));
+  const opened = new Map<string, unknown>();
+  for (const row of sealed) {
+    const key = found.get(row.keyId);
+    const about = aboutEvent(row.stream, row.version);
+    if (key !== undefined) opened.set(about, JSON.parse(unseal(key, about, row.body).toString('utf8')));
+  }
+  return opened;
+}

@@ -1,0 +1,223 @@
+import type { StoredEvent } from '@mandate/contracts';
+import pg from 'pg';
+import { translate } from './failures.ts';
+
+/** One stream's share of a batch: decided events, ready to be stored. */
+export interface StreamWrite {
+  readonly partition: number;
+  readonly stream: string;
+  readonly tenant: string;
+  /** 0 for a new stream. */
+  readonly expectedVersion: number;
+  readonly events: readonly EncodedEvent[];
+  readonly headHash: Buffer;
+  /** Whether something is still owed after these events. */
+  readonly open: boolean;
+}
+
+export interface EncodedEvent {
+  readonly version: number;
+  readonly type: string;
+  /** Decision time, epoch ms. */
+  readonly at: number;
+  /** The exact bytes that are hashed. */
+  readonly envelope: string;
+  readonly hash: Buffer;
+  readonly content?: { readonly keyId: string; readonly body: Buffer };
+}
+
+export interface StoredStream {
+  readonly stream: string;
+  readonly tenant: string;
+  readonly events: readonly { readonly event: StoredEvent; readonly hash: Buffer }[];
+  readonly contents: readonly { readonly version: number; readonly keyId: string; readonly body: Buffer }[];
+}
+
+export interface TakenPartition {
+  readonly partition: number;
+  readonly epoch: number;
+  readonly nextPosition: number;
+  readonly publishedPosition: number;
+}
+
+export interface ParkedMessage {
+  readonly service: string;
+  readonly tenant: string | null;
+  readonly subject: string;
+  readonly reason: string;
+  readonly detail: string;
+  readonly sha256: string;
+  readonly keyId: string;
+  readonly body: Buffer;
+}
+
+const APPEND = {
+  name: 'append',
+  text: 'select p, base from es.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19)',
+};
+
+/** The append-only log in Postgres: append, read, and the leases that say who may append where. */
+export class EventLog {
+  readonly #pool: pg.Pool;
+
+  constructor(options: { readonly url: string; readonly connections?: number; readonly onError?: (error: Error) => void }) {
+    this.#pool = new pg.Pool({ connectionString: options.url, max: options.connections ?? 6, connectionTimeoutMillis: 3_000, keepAlive: true, application_name: 'mandate-event-log' });
+    this.#pool.on('error', (error) => options.onError?.(error));
+  }
+
+  /**
+   * Stores decisions of many streams, all or nothing.
+   *
+   * @returns the position of the first event per partition; the others follow in the order given
+   * @throws WrongExpectedVersion when a stream has another version
+   * @throws Fenced when a partition is owned under another epoch
+   * @throws StoreUnavailable when it is not known whether it was stored
+   */
+  async append(writes: readonly StreamWrite[], epochs: ReadonlyMap<number, number>): Promise<ReadonlyMap<number, number>> {
+    const partitions = [...new Set(writes.map((write) => write.partition))].sort((a, b) => a - b);
+    const events = writes.flatMap((write, index) => write.events.map((event) => ({ s: index + 1, ...event })));
+    const contents = events.flatMap((event) => (event.content === undefined ? [] : [{ s: event.s, version: event.version, ...event.content }]));
+    const rows = await this.#query<{ p: number; base: string }>(APPEND, [
+      partitions,
+      partitions.map((p) => epochs.get(p) ?? -1),
+      writes.map((write) => write.partition),
+      writes.map((write) => write.stream),
+      writes.map((write) => write.tenant),
+      writes.map((write) => write.expectedVersion),
+      writes.map((write) => write.events.length),
+      writes.map((write) => write.headHash),
+      writes.map((write) => write.open),
+      events.map((event) => event.s),
+      events.map((event) => event.version),
+      events.map((event) => event.type),
+      events.map((event) => event.envelope),
+      events.map((event) => event.hash),
+      events.map((event) => event.at),
+      contents.map((content) => content.s),
+      contents.map((content) => content.version),
+      contents.map((content) => content.keyId),
+      contents.map((content) => content.body),
+    ]);
+    return new Map(rows.map((row) => [row.p, Number(row.base)]));
+  }
+
+  async readStream(partition: number, stream: string): Promise<StoredStream | undefined> {
+    const [found] = await this.#readStreams(partition, [stream]);
+    return found;
+  }
+
+  /** Every stream of a partition that still owes something. */
+  async readOpenStreams(partition: number): Promise<readonly StoredStream[]> {
+    const open = await this.#query<{ stream_id: string }>({ name: 'open', text: 'select stream_id from es.stream where p = $1 and open' }, [partition]);
+    const found: StoredStream[] = [];
+    for (let i = 0; i < open.length; i += 500) found.push(...(await this.#readStreams(partition, open.slice(i, i + 500).map((row) => row.stream_id))));
+    return found;
+  }
+
+  async #readStreams(partition: number, streams: readonly string[]): Promise<readonly StoredStream[]> {
+    if (streams.length === 0) return [];
+    const [events, contents] = await Promise.all([
+      this.#query<{ stream_id: string; tenant_id: string; envelope: StoredEvent; hash: Buffer }>(
+        { name: 'stream-events', text: 'select stream_id, tenant_id, envelope, hash from es.event where p = $1 and stream_id = any ($2) order by stream_id, version' },
+        [partition, streams],
+      ),
+      this.#query<{ stream_id: string; version: number; key_id: string; body: Buffer }>(
+        { name: 'stream-contents', text: 'select stream_id, version, key_id, body from es.content where p = $1 and stream_id = any ($2)' },
+        [partition, streams],
+      ),
+    ]);
+    const contentsOf = Map.groupBy(contents, (row) => row.stream_id);
+    return [...Map.groupBy(events, (row) => row.stream_id)].map(([stream, rows]) => ({
+      stream,
+      tenant: rows[0]?.tenant_id ?? '',
+      events: rows.map((row) => ({ event: row.envelope, hash: row.hash })),
+      contents: (contentsOf.get(stream) ?? []).map((row) => ({ version: row.version, keyId: row.key_id, body: row.body })),
+    }));
+  }
+
+  /** Events of one partition from a position on, as they are stored. */
+  async readPositions(partition: number, from: number, limit: number): Promise<readonly { readonly position: number; readonly envelope: string }[]> {
+    const rows = await this.#query<{ pos: string; envelope: string }>(
+      { name: 'positions', text: 'select pos, envelope::text from es.event where p = $1 and pos >= $2 order by pos limit $3' },
+      [partition, from, limit],
+    );
+    return rows.map((row) => ({ position: Number(row.pos), envelope: row.envelope }));
+  }
+
+  async incarnation(): Promise<string> {
+    const [row] = await this.#query<{ incarnation: string }>({ name: 'incarnation', text: 'select incarnation from es.log' }, []);
+    if (row === undefined) throw new Error('es.log is empty: run the migrations.');
+    return row.incarnation;
+  }
+
+  async takePartitions(owner: string, ttlMs: number, wanted: number): Promise<readonly TakenPartition[]> {
+    const rows = await this.#query<{ p: number; epoch: string; next_pos: string; published_pos: string }>(
+      { name: 'take', text: "select * from es.take_partitions($1, $2 * interval '1 ms', $3)" },
+      [owner, ttlMs, wanted],
+    );
+    return rows.map((row) => ({ partition: row.p, epoch: Number(row.epoch), nextPosition: Number(row.next_pos), publishedPosition: Number(row.published_pos) }));
+  }
+
+  /** Prolongs the owner's leases. @returns the partitions that it still owns, and how many owners live */
+  async keepPartitions(owner: string, ttlMs: number): Promise<{ readonly owned: readonly number[]; readonly members: number }> {
+    const [row] = await this.#query<{ members: number; owned: number[] }>({ name: 'keep', text: "select * from es.keep_partitions($1, $2 * interval '1 ms')" }, [owner, ttlMs]);
+    return { owned: row?.owned ?? [], members: row?.members ?? 1 };
+  }
+
+  async releasePartitions(owner: string, partitions: readonly number[]): Promise<void> {
+    await this.#query({ name: 'release', text: 'select es.release_partitions($1, $2)' }, [owner, partitions]);
+  }
+
+  async leave(owner: string): Promise<void> {
+    await this.#query({ name: 'leave', text: 'select es.leave($1)' }, [owner]);
+  }
+
+  /** Notes how far the events of a partition were published. Ignored when the epoch is over. */
+  async notePublished(positions: readonly { readonly partition: number; readonly epoch: number; readonly position: number }[]): Promise<void> {
+    if (positions.length === 0) return;
+    await this.#query(
+      { name: 'published', text: 'update es.partition l set published_pos = n.pos from unnest($1::smallint[], $2::bigint[], $3::bigint[]) n (p, epoch, pos) where l.p = n.p and l.epoch = n.epoch' },
+      [positions.map((n) => n.partition), positions.map((n) => n.epoch), positions.map((n) => n.position)],
+    );
+  }
+
+  async park(message: ParkedMessage): Promise<void> {
+    await this.#query(
+      { name: 'park', text: 'insert into es.parked (service, tenant_id, subject, reason, detail, sha256, key_id, body) values ($1,$2,$3,$4,$5,$6,$7,$8) on conflict do nothing' },
+      [message.service, message.tenant, message.subject, message.reason, message.detail, message.sha256, message.keyId, message.body],
+    );
+  }
+
+  async saveArtifact(hash: string, kind: string, body: string): Promise<void> {
+    await this.#query({ name: 'artifact-save', text: 'insert into es.artifact (hash, kind, body) values ($1, $2, $3) on conflict do nothing' }, [hash, kind, body]);
+  }
+
+  async readArtifact(hash: string): Promise<string | undefined> {
+    const [row] = await this.#query<{ body: string }>({ name: 'artifact-read', text: 'select body from es.artifact where hash = $1' }, [hash]);
+    return row?.body;
+  }
+
+  async latestArtifact(kind: string): Promise<{ readonly hash: string; readonly body: string } | undefined> {
+    const [row] = await this.#query<{ hash: string; body: string }>({ name: 'artifact-latest', text: 'select hash, body from es.artifact where kind = $1 order by at desc limit 1' }, [kind]);
+    return row;
+  }
+
+  async reachable(): Promise<boolean> {
+    return this.#query({ name: 'ping', text: 'select 1' }, []).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.end();
+  }
+
+  async #query<Row extends pg.QueryResultRow>(statement: { readonly name: string; readonly text: string }, values: readonly unknown[]): Promise<Row[]> {
+    try {
+      return (await this.#pool.query<Row>({ ...statement, values: [...values] })).rows;
+    } catch (error) {
+      throw translate(error);
+    }
+  }
+}

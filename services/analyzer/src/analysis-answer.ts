@@ -1,0 +1,25 @@
+import type { WorkerAnswer } from '@mandate/contracts';
+import type { TaskAnalysis } from './analyze-task.ts';
+
+/** Reasons that are kept of one analysis. */
+const MAX_REASONS = 50;
+
+/** An analysis as it goes on the record: capabilities by name, reasons by rule and place. */
+export function analysisAnswer(analysis: TaskAnalysis): WorkerAnswer {
+  const { analyzerVersion, intent, taskType, complexity, capabilities, estimatedSteps, confidence, language, reasons } = analysis;
+  return {
+    kind: 'analyze',
+    analysis: {
+      analyzerVersion,
+      intent,
+      taskType,
+      complexityScore: complexity.score,
+      tier: complexity.tier,
+      capabilities: [...new Set(capabilities.map(({ name }) => name))],
+      estimatedSteps,
+      confidence,
+      language,
+      reasons: reasons.slice(0, MAX_REASONS).map(({ claim, ruleId, start, end }) => ({ claim, ruleId, start, end })),
+    },
+  };
+}

@@ -1,0 +1,96 @@
+/** What software work is wanted. */
+export const INTENTS = [
+  'code_development',
+  'bug_fixing',
+  'code_review',
+  'testing',
+  'documentation',
+  'planning',
+  'design',
+  'deployment',
+  'analysis',
+  'refactoring',
+  'optimization',
+  'general_assistance',
+] as const;
+export type Intent = (typeof INTENTS)[number];
+
+/** What kind of work it is. */
+export const TASK_TYPES = [
+  'information_retrieval',
+  'content_creation',
+  'data_analysis',
+  'file_operations',
+  'web_automation',
+  'code_development',
+  'project_management',
+  'research',
+  'communication',
+  'reasoning',
+] as const;
+export type TaskType = (typeof TASK_TYPES)[number];
+
+/** What whoever does the task must be able to do. */
+export const CAPABILITIES = [
+  'development',
+  'information',
+  'cognitive',
+  'automation',
+  'data',
+  'communication',
+  'analysis',
+  'creation',
+  'file_system',
+  'web',
+  'search',
+  'reasoning',
+] as const;
+export type Capability = (typeof CAPABILITIES)[number];
+
+/** 0–2, 3–5, 6–8 and 9–10 on the score. */
+export type ComplexityTier = 'simple' | 'moderate' | 'complex' | 'expert';
+
+/** How a task is to be run; each is claimed only where words of the task say so. */
+export interface TaskFlags {
+  readonly urgent: boolean;
+  readonly ordered: boolean;
+  readonly parallelizable: boolean;
+  readonly iterative: boolean;
+  readonly needsHuman: boolean;
+}
+
+/** Why something is claimed: a rule, and the words it saw (UTF-16 offsets, `end` exclusive). */
+export interface Reason {
+  /** e.g. `intent:bug_fixing`, `flag:urgent`. */
+  readonly claim: string;
+  readonly ruleId: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A capability with its weight, 5 highest. */
+export interface NeededCapability {
+  readonly name: Capability;
+  readonly priority: 1 | 2 | 3 | 4 | 5;
+  readonly optional: boolean;
+}
+
+/** What a task is, by rules. Same text and version: same analysis. */
+export interface TaskAnalysis {
+  readonly analyzerVersion: string;
+  readonly intent: Intent;
+  /** At most two, the stronger first. */
+  readonly secondaryIntents: readonly Intent[];
+  readonly taskType: TaskType;
+  /** Score 0–10. */
+  readonly complexity: { readonly score: number; readonly tier: ComplexityTier };
+  readonly capabilities: readonly NeededCapability[];
+  readonly estimatedSteps: number;
+  readonly flags: TaskFlags;
+  /** 0–1: how clearly the words point to this intent and task type. */
+  readonly confidence: number;
+  readonly language: 'en' | 'unknown';
+  /** True where only the beginning of the text was looked at. */
+  readonly truncated: boolean;
+  readonly reasons: readonly Reason[];
+}

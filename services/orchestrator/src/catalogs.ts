@@ -1,0 +1,111 @@
+import { type ModelCatalog, modelCatalog, type Problem, subjects, type ToolCatalog, toolCatalog } from '@mandate/contracts';
+import { type Environment, type GrantedTool, type ModelTerms, type TaskOptions, type Timing } from '@mandate/domain';
+import { type EventLog, sha256Hex } from '@mandate/event-store';
+import type { Logger, ServiceContext } from '@mandate/service-kit';
+import { toolSpecs } from './compose-command.ts';
+import { DEFAULT_ROLE, roleText } from './roles.ts';
+
+const MAX_OUTPUT_TOKENS = 4_096;
+
+/**
+ * What tools and models there are, as the workers announce it: a heartbeat with a new hash is followed by a question.
+ * Each version is kept as an artifact, so commands of old workflows can be composed again, and the latest is known
+ * before any worker has spoken.
+ */
+export class Catalogs {
+  readonly #log: EventLog;
+  readonly #logger: Logger;
+  readonly #timing: Timing;
+  readonly #toolVersions = new Map<string, ToolCatalog>();
+  #tools: { readonly hash: string; readonly catalog: ToolCatalog } | undefined;
+  #models: { readonly hash: string; readonly catalog: ModelCatalog } | undefined;
+  readonly #asking = new Set<string>();
+
+  constructor(log: EventLog, logger: Logger, timing: Timing) {
+    this.#log = log;
+    this.#logger = logger;
+    this.#timing = timing;
+  }
+
+  async start(context: ServiceContext<unknown>): Promise<void> {
+    const [tools, models] = await Promise.all([this.#log.latestArtifact('tools'), this.#log.latestArtifact('models')]);
+    if (tools !== undefined) this.#adoptTools(tools.hash, toolCatalog.parse(JSON.parse(tools.body)));
+    if (models !== undefined) this.#models = { hash: models.hash, catalog: modelCatalog.parse(JSON.parse(models.body)) };
+    context.presence.onBeat((beat) => {
+      if (beat.service !== 'tool-runner' && beat.service !== 'llm-router') return;
+      const known = beat.service === 'tool-runner' ? this.#tools?.hash : this.#models?.hash;
+      if (beat.catalogHash === null || beat.catalogHash === known || !beat.ready || this.#asking.has(beat.service)) return;
+      this.#asking.add(beat.service);
+      this.#ask(context, beat.service)
+        .catch((error: unknown) => this.#logger.warn({ problem: (error as Error).message, of: beat.service }, 'catalog not read; the next heartbeat tries again'))
+        .finally(() => this.#asking.delete(beat.service));
+    });
+  }
+
+  /** What is missing before a task can be taken up. */
+  get missing(): readonly string[] {
+    return this.#models === undefined ? ['models (no llm-router has been heard yet)'] : [];
+  }
+
+  /** What a new workflow of this tenant finds, or undefined while no model is known. */
+  environment(tenant: string, options: TaskOptions): Environment | undefined {
+    if (this.#models === undefined) return undefined;
+    const granted = (this.#tools?.catalog.tools ?? []).filter((tool) => tool.tenants.includes(tenant));
+    const tools = granted.map((tool): GrantedTool => ({ name: tool.name, effect: tool.effect }));
+    const specs = toolSpecs(this.#tools?.catalog, tools.map((tool) => tool.name));
+    return {
+      tools,
+      catalogHash: tools.length === 0 ? null : (this.#tools?.hash ?? null),
+      promptBaseBytes: Buffer.byteLength(roleText(DEFAULT_ROLE)) + Buffer.byteLength(JSON.stringify(specs)),
+      role: DEFAULT_ROLE,
+      model: modelTerms(this.#models.catalog, options.model),
+      timing: this.#timing,
+    };
+  }
+
+  /** A past version of the tool catalogue. */
+  tools(hash: string | null): ToolCatalog | undefined {
+    return hash === null ? undefined : this.#toolVersions.get(hash);
+  }
+
+  /** Makes sure that `tools(hash)` answers. */
+  async recall(hash: string | null): Promise<void> {
+    if (hash === null || this.#toolVersions.has(hash)) return;
+    const body = await this.#log.readArtifact(hash);
+    if (body !== undefined) this.#toolVersions.set(hash, toolCatalog.parse(JSON.parse(body)));
+  }
+
+  async #ask(context: ServiceContext<unknown>, service: 'tool-runner' | 'llm-router'): Promise<void> {
+    const reply = (await context.bus.ask(subjects.query(service, 'catalog'), '{}', 5_000)) as { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: Problem };
+    if (!reply.ok) throw new Error(reply.problem.message);
+    const catalog = (service === 'tool-runner' ? toolCatalog : modelCatalog).parse(reply.value);
+    const body = JSON.stringify(catalog);
+    const hash = sha256Hex(body);
+    await this.#log.saveArtifact(hash, service === 'tool-runner' ? 'tools' : 'models', body);
+    if (service === 'tool-runner') this.#adoptTools(hash, catalog as ToolCatalog);
+    else this.#models = { hash, catalog: catalog as ModelCatalog };
+    this.#logger.info({ of: service, hash }, 'catalog adopted');
+  }
+
+  #adoptTools(hash: string, catalog: ToolCatalog): void {
+    this.#tools = { hash, catalog };
+    this.#toolVersions.set(hash, catalog);
+  }
+}
+
+/** Terms of the model asked for, or of the dearest that the router may choose. Null for a model that is not known. */
+function modelTerms(catalog: ModelCatalog, wanted: string | undefined): ModelTerms | null {
+  const name = wanted ?? catalog.defaultModel;
+  const priced = catalog.models.filter((model) => model.priced);
+  const candidates = name === null ? priced : priced.filter((model) => model.id === name || `${model.provider}/${model.id}` === name);
+  if (candidates.length === 0) return null;
+  return {
+    model: name,
+    priceVersion: catalog.priceVersion,
+    worstPrice: {
+      inputMicroUsdPerMillionTokens: Math.max(...candidates.map((model) => model.inputMicroUsdPerMillionTokens)),
+      outputMicroUsdPerMillionTokens: Math.max(...candidates.map((model) => model.outputMicroUsdPerMillionTokens)),
+    },
+    maxOutputTokens: Math.min(MAX_OUTPUT_TOKENS, ...candidates.map((model) => model.maxOutputTokens)),
+  };
+}

@@ -1,0 +1,109 @@
+import { PARTITIONS } from '@mandate/domain';
+import type { EventLog } from '@mandate/event-store';
+import type { Logger } from '@mandate/service-kit';
+import { Partition, type Shared } from './partition.ts';
+
+const TTL_MS = 3_000;
+const EVERY_MS = 700;
+
+/**
+ * Which partitions this process owns. Every 0.7 s it prolongs its leases, takes free partitions up to its fair share,
+ * and gives away what it has beyond it. A lease lasts 3 s, so a dead owner's partitions move within 4 s; a stopping
+ * owner gives them back at once. The epoch, not the lease, is what keeps two owners from writing.
+ */
+export class Leases {
+  readonly owned = new Map<number, Partition>();
+  /** Epoch of every owned partition: what the commit lane writes under. */
+  readonly epochs = new Map<number, number>();
+  readonly #log: EventLog;
+  readonly #logger: Logger;
+  readonly #owner: string;
+  #shared: Shared | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #turn: Promise<void> = Promise.resolve();
+  #stopped = false;
+  #lastGood = 0;
+
+  constructor(log: EventLog, logger: Logger, owner: string) {
+    this.#log = log;
+    this.#logger = logger;
+    this.#owner = owner;
+  }
+
+  async start(shared: Shared): Promise<void> {
+    this.#shared = shared;
+    await this.#runTurn();
+    this.#timer = setInterval(() => {
+      this.#turn = this.#turn.then(() => this.#runTurn());
+    }, EVERY_MS);
+  }
+
+  /** Whether the store answered lately. */
+  get healthy(): boolean {
+    return Date.now() - this.#lastGood < 4_000;
+  }
+
+  /** An append was fenced: the partition is another's. */
+  lost(number: number): void {
+    const partition = this.owned.get(number);
+    if (partition === undefined) return;
+    this.owned.delete(number);
+    this.epochs.delete(number);
+    partition.lose();
+    this.#logger.warn({ partition: number }, 'partition lost to another owner');
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#turn;
+    await this.#giveBack([...this.owned.keys()]);
+    await this.#log.leave(this.#owner).catch(() => undefined);
+  }
+
+  async #runTurn(): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      const { owned, members } = await this.#log.keepPartitions(this.#owner, TTL_MS);
+      for (const number of this.owned.keys()) if (!owned.includes(number)) this.lost(number);
+      const share = Math.ceil(PARTITIONS / Math.max(1, members));
+      if (this.owned.size < share) await this.#take(share - this.owned.size);
+      if (this.owned.size > share) await this.#giveBack([...this.owned.keys()].slice(share));
+      await this.#log.notePublished([...this.owned.values()].map((partition) => ({ partition: partition.number, epoch: partition.epoch, position: partition.published })));
+      this.#lastGood = Date.now();
+    } catch (error) {
+      this.#logger.warn({ problem: (error as Error).message }, 'leases not prolonged; trying again');
+    }
+  }
+
+  async #take(wanted: number): Promise<void> {
+    const shared = this.#shared;
+    if (shared === undefined) return;
+    const taken = await this.#log.takePartitions(this.#owner, TTL_MS, wanted);
+    await Promise.all(
+      taken.map(async (one) => {
+        const partition = new Partition(shared, one);
+        this.owned.set(one.partition, partition);
+        this.epochs.set(one.partition, one.epoch);
+        try {
+          await partition.start();
+        } catch (error) {
+          this.#logger.warn({ partition: one.partition, problem: (error as Error).message }, 'partition not started; it is given back');
+          await this.#giveBack([one.partition]);
+        }
+      }),
+    );
+  }
+
+  /** Stops them one and all, notes how far they published, and leaves them to others. */
+  async #giveBack(numbers: readonly number[]): Promise<void> {
+    const partitions = numbers.flatMap((number) => this.owned.get(number) ?? []);
+    await Promise.all(partitions.map((partition) => partition.stop()));
+    await this.#log.notePublished(partitions.map((partition) => ({ partition: partition.number, epoch: partition.epoch, position: partition.published }))).catch(() => undefined);
+    for (const number of numbers) {
+      this.owned.delete(number);
+      this.epochs.delete(number);
+    }
+    await this.#log.releasePartitions(this.#owner, numbers).catch(() => undefined);
+  }
+}

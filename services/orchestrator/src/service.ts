@@ -1,0 +1,71 @@
+import { CommitLane, DataKeys, EventLog } from '@mandate/event-store';
+import type { ServiceDefinition, Working } from '@mandate/service-kit';
+import { z } from 'zod';
+import { Catalogs } from './catalogs.ts';
+import { Leases } from './leases.ts';
+import { Meters } from './meters.ts';
+import { Told } from './told.ts';
+
+const config = z.object({
+  DATABASE_URL: z.string().min(1).describe('the log, as role mandate_orchestrator'),
+  KEYS_DATABASE_URL: z.string().min(1).describe('the data keys, as role mandate_orchestrator'),
+  MANDATE_MASTER_KEY_FILE: z.string().min(1).describe('file with 64 hex digits'),
+  COMMAND_KEY_ANALYZER: z.string().min(16).describe('HMAC key of commands to analyzers'),
+  COMMAND_KEY_LLM: z.string().min(16).describe('HMAC key of commands to llm-routers'),
+  COMMAND_KEY_TOOL: z.string().min(16).describe('HMAC key of commands to tool-runners'),
+  MANDATE_QUEUE_MS: z.coerce.number().int().positive().default(120_000).describe('a command may wait for a worker this long'),
+  MANDATE_ANALYZE_MS: z.coerce.number().int().positive().default(10_000).describe('an analysis may run this long'),
+  MANDATE_LLM_MS: z.coerce.number().int().positive().default(120_000).describe('a model call may run this long'),
+  MANDATE_TOOL_MS: z.coerce.number().int().positive().default(30_000).describe('a tool call may run this long'),
+  MANDATE_GRACE_MS: z.coerce.number().int().positive().default(5_000).describe('added to every attempt for the way there and back'),
+});
+
+/** The only writer of the log: decides, grants, refuses, times, retries, recovers. */
+export const orchestrator: ServiceDefinition<typeof config> = {
+  name: 'orchestrator',
+  config,
+  secrets: ['DATABASE_URL', 'KEYS_DATABASE_URL', 'COMMAND_KEY_ANALYZER', 'COMMAND_KEY_LLM', 'COMMAND_KEY_TOOL'],
+  start: async (context): Promise<Working> => {
+    const { config: env, bus, log: logger, instance, tracing, metrics } = context;
+    const onError = (error: Error): void => logger.warn({ problem: error.message }, 'postgres connection');
+    const log = new EventLog({ url: env.DATABASE_URL, onError });
+    const keys = await DataKeys.open({ url: env.KEYS_DATABASE_URL, masterKeyFile: env.MANDATE_MASTER_KEY_FILE, onError });
+    const catalogs = new Catalogs(log, logger, { queueMs: env.MANDATE_QUEUE_MS, analyzeMs: env.MANDATE_ANALYZE_MS, llmMs: env.MANDATE_LLM_MS, toolMs: env.MANDATE_TOOL_MS, graceMs: env.MANDATE_GRACE_MS });
+    const logIncarnation = await log.incarnation();
+    let busIncarnation = await bus.incarnation();
+    await catalogs.start(context);
+    const leases = new Leases(log, logger, instance);
+    const meters = new Meters(metrics, { partitions: () => leases.owned.size, workflows: () => [...leases.owned.values()].reduce((sum, partition) => sum + partition.openWorkflows, 0) });
+    await leases.start({
+      bus, log, keys, catalogs, logger, tracing, meters, instance, logIncarnation,
+      lane: new CommitLane(log, leases.epochs),
+      told: new Told(bus, instance),
+      commandKeys: { analyze: env.COMMAND_KEY_ANALYZER, llm: env.COMMAND_KEY_LLM, tool: env.COMMAND_KEY_TOOL },
+      busIncarnation: () => busIncarnation,
+      onLost: (partition) => leases.lost(partition),
+    });
+    const watch = setInterval(() => {
+      bus.incarnation().then(
+        async (seen) => {
+          if (seen === busIncarnation) return;
+          logger.warn({ was: busIncarnation, is: seen }, 'the bus lost its storage: dispatching again from the log');
+          busIncarnation = seen;
+          await Promise.all([...leases.owned.values()].map((partition) => partition.resetBus(seen)));
+        },
+        () => undefined,
+      );
+    }, 1_000);
+    return {
+      ready: () => {
+        const missing = [...(leases.healthy ? [] : ['postgres']), ...catalogs.missing];
+        return { ok: missing.length === 0, missing };
+      },
+      inFlight: () => [...leases.owned.values()].reduce((sum, partition) => sum + partition.openWorkflows, 0),
+      stop: async () => {
+        clearInterval(watch);
+        await leases.stop();
+        await Promise.all([log.close(), keys.close()]);
+      },
+    };
+  },
+};

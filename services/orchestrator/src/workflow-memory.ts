@@ -1,0 +1,126 @@
+import { upcast } from '@mandate/contracts';
+import { ABSENT, evolve, isOpen, type Workflow } from '@mandate/domain';
+import { type DataKey, type DataKeys, type EventLog, openAll, aboutEvent, type StoredStream } from '@mandate/event-store';
+
+/**
+ * A workflow as its owner holds it: the folded state, the head of its hash chain, and the words that its next commands
+ * are composed from. The state runs ahead of the log by what is being committed; when a commit fails the whole entry is
+ * thrown away and read again.
+ */
+export interface Held {
+  readonly id: string;
+  readonly partition: number;
+  tenant: string;
+  state: Workflow;
+  headHash: Buffer;
+  key: DataKey;
+  /** The request that started it. */
+  correlation: string;
+  /** W3C context of the request: what a timer starts belongs to the same trace. */
+  trace: string | undefined;
+  readonly contents: Map<number, unknown>;
+  /** Settles with the latest commit. */
+  committed: Promise<unknown>;
+  /** When its earliest timer was put on the clock (epoch ms). */
+  timerAt: number;
+}
+
+export const GENESIS = Buffer.alloc(32);
+
+/** What this process holds of one partition. Absent workflows are not kept. */
+export class WorkflowMemory {
+  readonly #held = new Map<string, Held>();
+  readonly #loading = new Map<string, Promise<Held>>();
+  readonly #log: EventLog;
+  readonly #keys: DataKeys;
+  readonly #partition: number;
+
+  constructor(partition: number, log: EventLog, keys: DataKeys) {
+    this.#partition = partition;
+    this.#log = log;
+    this.#keys = keys;
+  }
+
+  /** The workflow, from memory or from the log; an absent one comes with a fresh key. */
+  get(id: string): Held | Promise<Held> {
+    const held = this.#held.get(id);
+    if (held !== undefined) return held;
+    const loading = this.#loading.get(id) ?? this.#load(id).finally(() => this.#loading.delete(id));
+    this.#loading.set(id, loading);
+    return loading;
+  }
+
+  /** Every workflow of the partition that owes something. */
+  async loadOpen(): Promise<readonly Held[]> {
+    const streams = await this.#log.readOpenStreams(this.#partition);
+    const held: Held[] = [];
+    for (const stream of streams) {
+      const one = await this.#revive(stream);
+      this.#held.set(one.id, one);
+      held.push(one);
+    }
+    return held;
+  }
+
+  get open(): Iterable<Held> {
+    return this.#held.values();
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  /** After its last event was committed. */
+  forgetEnded(held: Held): void {
+    if (!isOpen(held.state) && this.#held.get(held.id) === held) this.#held.delete(held.id);
+  }
+
+  /** What was decided on it is void: read it again next time. */
+  discard(held: Held): void {
+    if (this.#held.get(held.id) === held) this.#held.delete(held.id);
+  }
+
+  async #load(id: string): Promise<Held> {
+    const stored = await this.#log.readStream(this.#partition, id);
+    const held = stored === undefined ? await this.#absent(id) : await this.#revive(stored);
+    this.#held.set(id, held);
+    return held;
+  }
+
+  async #absent(id: string): Promise<Held> {
+    return { id, partition: this.#partition, tenant: '', state: ABSENT, headHash: GENESIS, key: await this.#keys.fresh(), correlation: '', trace: undefined, contents: new Map(), committed: Promise.resolve(), timerAt: Infinity };
+  }
+
+  async #revive(stored: StoredStream): Promise<Held> {
+    let state = ABSENT;
+    for (const { event } of stored.events) {
+      const today = upcast(event);
+      state = evolve(state, today, today.at);
+    }
+    const words = await openAll(this.#keys, stored.contents.map((content) => ({ stream: stored.stream, ...content })));
+    const contents = new Map<number, unknown>();
+    for (const { version } of stored.contents) {
+      const opened = words.get(aboutEvent(stored.stream, version));
+      if (opened !== undefined) contents.set(version, opened);
+    }
+    return {
+      id: stored.stream,
+      partition: this.#partition,
+      tenant: stored.tenant,
+      state,
+      headHash: stored.events.at(-1)?.hash ?? GENESIS,
+      key: await this.#keyOf(stored),
+      correlation: stored.events[0]?.event.correlation ?? '',
+      trace: stored.events[0]?.event.trace,
+      contents,
+      committed: Promise.resolve(),
+      timerAt: Infinity,
+    };
+  }
+
+  async #keyOf(stored: StoredStream): Promise<DataKey> {
+    const id = stored.contents[0]?.keyId;
+    const key = id === undefined ? undefined : (await this.#keys.get([id])).get(id);
+    return id !== undefined && key !== undefined ? { id, key } : this.#keys.fresh();
+  }
+}

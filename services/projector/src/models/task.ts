@@ -1,0 +1,163 @@
+import type { StoredEvent } from '@mandate/contracts';
+import type { AttemptReserved, AttemptSettled, MandateGranted } from '@mandate/domain';
+
+/**
+ * A row of `read.tasks`: what is known about one workflow. Property names are column names, so that rows go to and come
+ * from Postgres as they are. Times are epoch milliseconds.
+ */
+export interface TaskRow {
+  readonly workflow: string;
+  readonly p: number;
+  readonly tenant: string;
+  readonly request: string;
+  readonly status: TaskStatus;
+  readonly pattern: string | null;
+  readonly cost_micro_usd: number;
+  readonly reserved_micro_usd: number;
+  readonly tokens: number;
+  readonly steps: number;
+  readonly model_calls: number;
+  readonly tool_calls: number;
+  readonly version: number;
+  readonly submitted_at: number;
+  readonly updated_at: number;
+  readonly ended_at: number | null;
+  /** Ended, and every mandate was given back: only late answers can follow. */
+  readonly closed: boolean;
+  readonly code: string | null;
+  readonly message: string | null;
+  /** Version of the event whose content is the answer. */
+  readonly answer_at: number | null;
+  readonly mandate: GrantedLimits | null;
+  /** Reserved and not settled: what an attempt owes is told only when it is reserved. */
+  readonly open: Readonly<Record<string, OpenAttempt>>;
+  /** Mandates granted and not given back. */
+  readonly held_mandates: number;
+}
+
+export type TaskStatus = 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
+
+export interface OpenAttempt {
+  readonly kind: 'analyze' | 'llm' | 'tool';
+  readonly reservedMicroUsd: number;
+  readonly tool?: string;
+  readonly effect?: string;
+}
+
+export interface GrantedLimits {
+  readonly moneyMicroUsd: number;
+  readonly tokens: number;
+  readonly modelCalls: number;
+  readonly toolCalls: number;
+  readonly contextTokens: number;
+  readonly deadlineAt: number;
+  readonly tools: readonly string[];
+}
+
+/** An event that cannot follow what the read models hold: its stream is parked. */
+export class OutOfOrder extends Error {
+  override readonly name = 'OutOfOrder';
+  readonly code = 'out_of_order';
+}
+
+/** Folds one event into its task. Pure: no clock, no chance. @throws OutOfOrder when it is not the stream's next event */
+export function evolveTask(before: TaskRow | undefined, event: StoredEvent, partition: number): TaskRow {
+  const expected = (before?.version ?? 0) + 1;
+  if (event.version !== expected) throw new OutOfOrder(`${event.id} is version ${event.version} of its stream; version ${expected} comes next.`);
+  if (before === undefined) return submitted(event, partition);
+  return { ...before, version: event.version, updated_at: event.at, ...change(before, event) };
+}
+
+function submitted(event: StoredEvent, partition: number): TaskRow {
+  if (event.type !== 'task.submitted') throw new OutOfOrder(`${event.id} begins a stream with ${event.type}; task.submitted comes first.`);
+  return {
+    workflow: event.stream,
+    p: partition,
+    tenant: event.tenant,
+    request: event.data.request,
+    status: 'running',
+    pattern: null,
+    cost_micro_usd: 0,
+    reserved_micro_usd: 0,
+    tokens: 0,
+    steps: 0,
+    model_calls: 0,
+    tool_calls: 0,
+    version: event.version,
+    submitted_at: event.at,
+    updated_at: event.at,
+    ended_at: null,
+    closed: false,
+    code: null,
+    message: null,
+    answer_at: null,
+    mandate: null,
+    open: {},
+    held_mandates: 0,
+  };
+}
+
+/** What an event changes besides version and time. Events that only inform (starts, retries, late answers) change nothing. */
+function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
+  switch (event.type) {
+    case 'mandate.granted':
+      return granted(task, event.data);
+    case 'decision.made':
+      return task.pattern === null ? { pattern: event.data.pattern } : {};
+    case 'attempt.reserved':
+      return reserved(task, event.data);
+    case 'attempt.settled':
+      return settled(task, event.data);
+    case 'timer.fired':
+      return event.data.timer === 'workflow' ? { status: 'ending', code: 'DeadlineExceeded', message: 'The deadline of the task has passed.' } : {};
+    case 'cancel.requested':
+      return { status: 'ending', code: 'Cancelled', message: 'The task was cancelled.' };
+    case 'task.rejected':
+      return { status: 'rejected', code: event.data.code, message: event.data.message, ended_at: event.at, closed: true };
+    case 'task.completed':
+      return { ...ended(task, event.at), status: 'completed', steps: event.data.steps, answer_at: event.data.answerAt };
+    case 'task.failed':
+      return { ...ended(task, event.at), status: 'failed', steps: event.data.steps, code: event.data.code, message: event.data.message, answer_at: event.data.answerAt };
+    case 'task.cancelled':
+      return { ...ended(task, event.at), status: 'cancelled', steps: event.data.steps };
+    case 'mandate.released':
+      return { held_mandates: task.held_mandates - 1, closed: task.ended_at !== null && task.held_mandates === 1 };
+    default:
+      return {};
+  }
+}
+
+function granted(task: TaskRow, data: MandateGranted): Partial<TaskRow> {
+  const held_mandates = task.held_mandates + 1;
+  if (data.parent !== null) return { held_mandates };
+  const { moneyMicroUsd, tokens, modelCalls, toolCalls, contextTokens, deadlineAt } = data.limits;
+  return { held_mandates, mandate: { moneyMicroUsd, tokens, modelCalls, toolCalls, contextTokens, deadlineAt, tools: data.tools.map((tool) => tool.name) } };
+}
+
+function reserved(task: TaskRow, data: AttemptReserved): Partial<TaskRow> {
+  const { owes } = data;
+  const attempt: OpenAttempt = {
+    kind: owes.kind,
+    reservedMicroUsd: data.reservation.moneyMicroUsd,
+    ...(owes.kind === 'tool' ? { tool: owes.tool, effect: owes.effect } : {}),
+  };
+  return {
+    reserved_micro_usd: task.reserved_micro_usd + attempt.reservedMicroUsd,
+    steps: task.steps + (data.number === 1 ? 1 : 0),
+    open: { ...task.open, [data.attempt]: attempt },
+  };
+}
+
+function settled(task: TaskRow, data: AttemptSettled): Partial<TaskRow> {
+  const { [data.attempt]: attempt, ...open } = task.open;
+  return {
+    reserved_micro_usd: task.reserved_micro_usd - (attempt?.reservedMicroUsd ?? 0),
+    cost_micro_usd: task.cost_micro_usd + data.spent.moneyMicroUsd,
+    tokens: task.tokens + data.spent.tokens,
+    model_calls: task.model_calls + data.spent.modelCalls,
+    tool_calls: task.tool_calls + data.spent.toolCalls,
+    open,
+  };
+}
+
+const ended = (task: TaskRow, at: number): Partial<TaskRow> => ({ ended_at: at, closed: task.held_mandates === 0 });

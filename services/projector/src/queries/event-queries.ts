@@ -1,0 +1,34 @@
+import type { TimelineEvent } from '@mandate/contracts';
+import type { ContentReader } from '@mandate/event-store';
+import type { Pool } from 'pg';
+import type { TimelineRow } from '../models/timeline.ts';
+import type { QueryHandlers } from './answer-queries.ts';
+import { projectedTask } from './projected-task.ts';
+
+export const eventQueries = (pool: Pool, contents: ContentReader): Pick<QueryHandlers, 'events.list'> => ({
+  'events.list': async ({ tenant, workflow, after, limit, include, minVersion }) => {
+    // The task first: no event up to its version can be missing afterwards.
+    const task = await projectedTask(pool, tenant, workflow, minVersion);
+    const { rows } = await pool.query<TimelineRow>({
+      name: 'events',
+      text: 'select * from read.timeline where workflow = $1 and tenant = $2 and version > $3 and version <= $4 order by version limit $5',
+      values: [workflow, tenant, after, task.version, limit],
+    });
+    const wanted = include === 'content' ? rows.filter((row) => row.has_content) : [];
+    const texts = wanted.length === 0 ? new Map<string, unknown>() : await contents.read(wanted.map((row) => ({ stream: workflow, version: row.version })));
+    const items = rows.map((row) => timelineEventOf(row, include === 'content' ? (texts.get(`${workflow}/${row.version}`) ?? null) : undefined));
+    return { items, version: task.version, ended: task.closed };
+  },
+});
+
+const timelineEventOf = (row: TimelineRow, content: unknown): TimelineEvent => ({
+  id: row.id,
+  type: row.type,
+  version: row.version,
+  at: row.at,
+  actor: row.actor,
+  causation: row.causation,
+  correlation: row.correlation,
+  data: row.data,
+  ...(content === undefined ? {} : { content }),
+});

@@ -1,0 +1,27 @@
+import pg, { type Pool } from 'pg';
+
+const INT8 = 20;
+/** 64-bit integers come as numbers: money, times and positions of ours stay far below 2^53. */
+const types = { getTypeParser: (oid: number, format?: 'text' | 'binary') => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) };
+
+/**
+ * Connections that survive a Postgres that goes away: an idle one that breaks is replaced, a statement that hangs is given up.
+ *
+ * Commits do not wait for the disk: rows and checkpoint are one transaction, so a crash of Postgres takes both back
+ * together and the log is applied again from there.
+ */
+export function openPool(databaseUrl: string, options: { readonly max: number; readonly timeoutMs: number; readonly name: string }): Pool {
+  const pool = new pg.Pool({
+    connectionString: databaseUrl,
+    max: options.max,
+    connectionTimeoutMillis: 2_000,
+    query_timeout: options.timeoutMs,
+    application_name: options.name,
+    options: '-c synchronous_commit=off',
+    keepAlive: true,
+    types: types as never,
+  });
+  pool.on('error', () => undefined);
+  pool.on('connect', (client) => void client.on('error', () => undefined));
+  return pool;
+}
