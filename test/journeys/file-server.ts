@@ -51,7 +51,11 @@ export interface LoopRun {
 }
 
 /** Runs a task to its answer: the provider's turns and the server's results in between. */
-export async function runTask(server: FileServer, task: string, options: { tools?: readonly ToolSpec[]; maxResultBytes?: number } = {}): Promise<LoopRun> {
+export async function runTask(
+  server: FileServer,
+  task: string,
+  options: { tools?: readonly ToolSpec[]; maxResultBytes?: number } = {},
+): Promise<LoopRun> {
   const messages: ModelMessage[] = [{ role: 'user', text: task }];
   const calls: { tool: string; args: unknown }[] = [];
   let widestTurn = 0;

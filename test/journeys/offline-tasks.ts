@@ -78,7 +78,10 @@ export async function writeTree(folder: string, tree: FileTree): Promise<void> {
   }
 }
 
-const VOCABULARY = 'river lantern copper meadow signal winter harbour ladder orange planet quiet random silver timber violet window yellow anchor bridge candle'.split(' ');
+const VOCABULARY =
+  'river lantern copper meadow signal winter harbour ladder orange planet quiet random silver timber violet window yellow anchor bridge candle'.split(
+    ' ',
+  );
 
 /** A tree from a seed: folders docs, notes, data; some files are always there. */
 export function randomTree(seed: number): FileTree {
@@ -91,17 +94,31 @@ export function randomTree(seed: number): FileTree {
   };
   const paragraph = () => Array.from({ length: upTo(1, 4) }, sentence).join(' ');
   const markdown = () => {
-    const sections = Array.from({ length: upTo(1, 4) }, (_, index) => [`## ${pick(VOCABULARY)} ${index + 1}`, '', ...Array.from({ length: upTo(1, 4) }, paragraph), '']);
+    const sections = Array.from({ length: upTo(1, 4) }, (_, index) => [
+      `## ${pick(VOCABULARY)} ${index + 1}`,
+      '',
+      ...Array.from({ length: upTo(1, 4) }, paragraph),
+      '',
+    ]);
     return [`# The ${pick(VOCABULARY)} book ${upTo(1, 99)}`, '', ...sections.flat()].join('\n');
   };
-  const plain = () => `${Array.from({ length: upTo(2, 14) }, () => Array.from({ length: upTo(2, 7) }, () => pick(VOCABULARY)).join(' ')).join('\n')}\n`;
+  const plain = () =>
+    `${Array.from({ length: upTo(2, 14) }, () => Array.from({ length: upTo(2, 7) }, () => pick(VOCABULARY)).join(' ')).join('\n')}\n`;
   const tree: Record<string, string> = { 'docs/guide.md': markdown(), 'notes/a.txt': plain(), 'notes/b.txt': '' };
   const shared = (tree['notes/a.txt'] ?? '').split('\n').filter(() => random() < 0.5);
   tree['notes/b.txt'] = `${[...shared, ...plain().split('\n')].filter((line) => line !== '').join('\n')}\n`;
-  tree['data/config.json'] = JSON.stringify({ name: pick(VOCABULARY), server: { host: 'localhost', port: upTo(1000, 9000) }, port: upTo(1, 99) }, null, 2);
-  for (let index = 0; index < upTo(4, 9); index += 1) tree[`docs/${pick(['', 'part/', 'part/deep/', 'more/'])}chapter-${index}.md`] = markdown();
+  tree['data/config.json'] = JSON.stringify(
+    { name: pick(VOCABULARY), server: { host: 'localhost', port: upTo(1000, 9000) }, port: upTo(1, 99) },
+    null,
+    2,
+  );
+  for (let index = 0; index < upTo(4, 9); index += 1)
+    tree[`docs/${pick(['', 'part/', 'part/deep/', 'more/'])}chapter-${index}.md`] = markdown();
   for (let index = 0; index < upTo(4, 12); index += 1) tree[`notes/${pick(['', 'old/', 'new/'])}note-${index}.txt`] = plain();
-  for (let index = 0; index < upTo(1, 4); index += 1) tree[`data/${pick(['', 'raw/'])}set-${index}.json`] = JSON.stringify({ items: Array.from({ length: upTo(1, 5) }, () => pick(VOCABULARY)) });
+  for (let index = 0; index < upTo(1, 4); index += 1)
+    tree[`data/${pick(['', 'raw/'])}set-${index}.json`] = JSON.stringify({
+      items: Array.from({ length: upTo(1, 5) }, () => pick(VOCABULARY)),
+    });
   return tree;
 }
 
@@ -133,10 +150,14 @@ export function expectedFacts({ oracle }: OfflineTask, tree: FileTree): Expected
   if (oracle.sum !== undefined) present.push(said(total(paths, tree, oracle.sum), oracle.sum));
   if (oracle.pick !== undefined) present.push(...pickFacts(oracle, paths, tree));
   for (const measure of [oracle.each ?? []].flat()) {
-    for (const path of oracle.path === undefined ? paths : [oracle.path]) present.push(`${path}: ${said(measured(tree[path] ?? '', measure), measure)}`);
+    for (const path of oracle.path === undefined ? paths : [oracle.path])
+      present.push(`${path}: ${said(measured(tree[path] ?? '', measure), measure)}`);
   }
   if (oracle.quote) present.push(...rows(content).slice(oracle.quote[0], oracle.quote[1] === 0 ? undefined : oracle.quote[1]));
-  if (oracle.field) present.push(JSON.stringify(oracle.field.reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], JSON.parse(content))));
+  if (oracle.field)
+    present.push(
+      JSON.stringify(oracle.field.reduce<unknown>((value, key) => (value as Record<string, unknown>)[key], JSON.parse(content))),
+    );
   if (oracle.headings) present.push(...rows(content).filter((row) => row.startsWith('#')));
   if (oracle.compare) present.push(...compareFacts(oracle.compare, tree));
   if (oracle.summary === undefined) return { present, absent };
@@ -186,7 +207,10 @@ const said = (value: number, measure: TreeMeasure) => `${value} ${value === 1 ? 
 function measured(content: string, measure: TreeMeasure, word = ''): number {
   if (measure === 'lines') return rows(content).length;
   if (measure === 'words') return content.split(/[ \t\r\n]+/).filter((piece) => piece !== '').length;
-  return content.toLowerCase().split(/[^a-z0-9_]+/).filter((piece) => piece === word.toLowerCase()).length;
+  return content
+    .toLowerCase()
+    .split(/[^a-z0-9_]+/)
+    .filter((piece) => piece === word.toLowerCase()).length;
 }
 
 function rows(content: string): string[] {

@@ -1,3 +1,4 @@
+export { instantModels, instantTools, startInstantWorkers, type InstantWorkers } from './instant-workers.ts';
 export { type FreshDatabase, type FreshNats, freshDatabase, freshNats } from './servers.ts';
 export { type HttpMcpServer, mcpPrograms, startHttpMcpServer } from './mcp-fixtures/index.ts';
 export {

@@ -96,7 +96,10 @@ describe('complexity', () => {
   it.each([
     ['Explain the decoder', 'simple'],
     ['Implement OAuth login with Google, then add tests, then deploy it to staging', 'moderate'],
-    ['Design the architecture, implement the services, write integration tests, document the API and deploy it to production with encryption', 'complex'],
+    [
+      'Design the architecture, implement the services, write integration tests, document the API and deploy it to production with encryption',
+      'complex',
+    ],
     [
       'Build a distributed event sourcing system from scratch with encryption and zero downtime migration. It must be scalable and must ensure compliance. First design the architecture, then implement the services, then write integration tests, then document the API, then deploy it to kubernetes and monitor it.',
       'expert',
@@ -105,16 +108,32 @@ describe('complexity', () => {
     expect(analyzeTask(text).complexity.tier).toBe(tier);
   });
 
-  const steps = ['read a.md', 'count the words', 'write a report', 'fix the bug', 'deploy the service to production', 'test it', 'ask me', 'compare b.md with c.md', 'refactor the parser', 'send it to the team'];
+  const steps = [
+    'read a.md',
+    'count the words',
+    'write a report',
+    'fix the bug',
+    'deploy the service to production',
+    'test it',
+    'ask me',
+    'compare b.md with c.md',
+    'refactor the parser',
+    'send it to the team',
+  ];
 
   it('never falls when a step is added', () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom(...steps), { minLength: 1, maxLength: 12 }), fc.constantFrom(', then ', ' and ', '. ', ', ', '; ', '\n- '), fc.constantFrom(...steps), (first, joint, step) => {
-        const before = analyzeTask(first.join(joint));
-        const after = analyzeTask([...first, step].join(joint));
-        expect(after.complexity.score).toBeGreaterThanOrEqual(before.complexity.score);
-        expect(after.estimatedSteps).toBeGreaterThanOrEqual(before.estimatedSteps);
-      }),
+      fc.property(
+        fc.array(fc.constantFrom(...steps), { minLength: 1, maxLength: 12 }),
+        fc.constantFrom(', then ', ' and ', '. ', ', ', '; ', '\n- '),
+        fc.constantFrom(...steps),
+        (first, joint, step) => {
+          const before = analyzeTask(first.join(joint));
+          const after = analyzeTask([...first, step].join(joint));
+          expect(after.complexity.score).toBeGreaterThanOrEqual(before.complexity.score);
+          expect(after.estimatedSteps).toBeGreaterThanOrEqual(before.estimatedSteps);
+        },
+      ),
     );
   });
 });
@@ -124,12 +143,24 @@ describe('capabilities', () => {
     const { capabilities } = analyzeTask('Compare the CSV files in data/ and send a summary to the team');
     const names = capabilities.map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(['analysis', 'data', 'file_system', 'communication']));
-    expect(capabilities.map(({ priority }) => priority)).toEqual(capabilities.map(({ priority }) => priority).toSorted((left, right) => right - left));
+    expect(capabilities.map(({ priority }) => priority)).toEqual(
+      capabilities.map(({ priority }) => priority).toSorted((left, right) => right - left),
+    );
   });
 });
 
 describe('hostile and foreign text', () => {
-  it.each(['', '   ', '\u0000\u0007\u001b[31m', '列出所有文件', 'Liste alle Dateien im Ordner docs auf', 'Écris un poème pour les enfants', 'asdf qwer zxcv', 'قائمة الملفات في المجلد', '😀😀😀'])('claims nothing about %j', (text) => {
+  it.each([
+    '',
+    '   ',
+    '\u0000\u0007\u001b[31m',
+    '列出所有文件',
+    'Liste alle Dateien im Ordner docs auf',
+    'Écris un poème pour les enfants',
+    'asdf qwer zxcv',
+    'قائمة الملفات في المجلد',
+    '😀😀😀',
+  ])('claims nothing about %j', (text) => {
     const analysis = analyzeTask(text);
     expect([analysis.language, analysis.intent, analysis.capabilities.length]).toEqual(['unknown', 'general_assistance', 0]);
     expect(analysis.confidence).toBeLessThanOrEqual(0.1);
@@ -157,8 +188,32 @@ describe('hostile and foreign text', () => {
     expect(analysis.reasons.every(({ end }) => end <= 32_768)).toBe(true);
   });
 
-  const words = fc.constantFrom('fix', 'the', 'bug', 'and', 'then', 'test', '"', "don't", 'a.md', 'https://x.example', '\n1. ', '\n', '\u202e', '😀', 'urgent', 'not', '。', 'e\u0301', 'until');
-  const anyText = fc.oneof(fc.string({ unit: 'binary', maxLength: 400 }), fc.string({ maxLength: 400 }), fc.array(words, { maxLength: 80 }).map((list) => list.join(' ')));
+  const words = fc.constantFrom(
+    'fix',
+    'the',
+    'bug',
+    'and',
+    'then',
+    'test',
+    '"',
+    "don't",
+    'a.md',
+    'https://x.example',
+    '\n1. ',
+    '\n',
+    '\u202e',
+    '😀',
+    'urgent',
+    'not',
+    '。',
+    'e\u0301',
+    'until',
+  );
+  const anyText = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 400 }),
+    fc.string({ maxLength: 400 }),
+    fc.array(words, { maxLength: 80 }).map((list) => list.join(' ')),
+  );
 
   it('never throws, keeps to the vocabulary, and points every reason at words of the text', () => {
     fc.assert(

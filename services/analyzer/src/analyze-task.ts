@@ -23,8 +23,22 @@ import {
   type WeightedTerms,
 } from './lexicon.ts';
 import { indexTerms, isNegated, matchTerms, type TermIndex, type TermMatch } from './match-lexicon.ts';
-import { CAPABILITIES, INTENTS, TASK_TYPES, type Capability, type ComplexityTier, type Intent, type NeededCapability, type Reason, type TaskAnalysis, type TaskFlags, type TaskType } from './task-analysis.ts';
+import {
+  CAPABILITIES,
+  INTENTS,
+  TASK_TYPES,
+  type Capability,
+  type ComplexityTier,
+  type Intent,
+  type NeededCapability,
+  type Reason,
+  type TaskAnalysis,
+  type TaskFlags,
+  type TaskType,
+} from './task-analysis.ts';
 import { tokenize, type Token } from './tokens.ts';
+
+export type { Capability, ComplexityTier, Intent, NeededCapability, Reason, TaskAnalysis, TaskFlags, TaskType } from './task-analysis.ts';
 
 /** Only so much of a task is looked at. In UTF-16 units. */
 const MAX_ANALYSED_LENGTH = 32 * 1024;
@@ -69,9 +83,24 @@ export function analyzeTask(text: string): TaskAnalysis {
   const isEnglish = readsAsEnglish(reading, intents, types);
   const complexity = judgeComplexity(reading, intents);
   const { flags, reasons: flagReasons } = judgeFlags(reading);
-  const shared = { analyzerVersion: ANALYZER_VERSION, flags, truncated, complexity: { score: complexity.score, tier: tierOf(complexity.score) }, estimatedSteps: estimateSteps(reading, complexity.score, flags) };
+  const shared = {
+    analyzerVersion: ANALYZER_VERSION,
+    flags,
+    truncated,
+    complexity: { score: complexity.score, tier: tierOf(complexity.score) },
+    estimatedSteps: estimateSteps(reading, complexity.score, flags),
+  };
   if (!isEnglish) {
-    return { ...shared, intent: 'general_assistance', secondaryIntents: [], taskType: 'reasoning', capabilities: [], confidence: 0.1, language: 'unknown', reasons: [...flagReasons, ...complexity.reasons] };
+    return {
+      ...shared,
+      intent: 'general_assistance',
+      secondaryIntents: [],
+      taskType: 'reasoning',
+      capabilities: [],
+      confidence: 0.1,
+      language: 'unknown',
+      reasons: [...flagReasons, ...complexity.reasons],
+    };
   }
   const intentRanks = ranked(reading, intents);
   const verdict = judgeIntent(intentRanks);
@@ -99,7 +128,11 @@ function indexesOf<Claim extends string>(table: string, terms: Readonly<Record<C
   return new Map((Object.keys(terms) as Claim[]).map((claim) => [claim, indexTerms(`${table}.${claim}`, terms[claim])]));
 }
 
-function evidenceFor<Claim extends string>({ tokens, clauses }: Reading, claims: readonly Claim[], indexes: ReadonlyMap<Claim, TermIndex>): Evidence<Claim> {
+function evidenceFor<Claim extends string>(
+  { tokens, clauses }: Reading,
+  claims: readonly Claim[],
+  indexes: ReadonlyMap<Claim, TermIndex>,
+): Evidence<Claim> {
   return new Map(claims.map((claim) => [claim, matchTerms(tokens, clauses.heads, indexes.get(claim) ?? new Map())]));
 }
 
@@ -115,14 +148,19 @@ function ranked<Claim extends string>(reading: Reading, evidence: Evidence<Claim
 function scoreOf({ tokens, clauses }: Reading, matches: readonly TermMatch[]): number {
   const [firstHead] = clauses.heads;
   const firstStart = firstHead === undefined ? -1 : tokens[firstHead]?.start;
-  return matches.reduce((sum, { weight, isHead, start }) => sum + weight * (start === firstStart ? FIRST_HEAD_BONUS : isHead ? HEAD_BONUS : 1), 0);
+  return matches.reduce(
+    (sum, { weight, isHead, start }) => sum + weight * (start === firstStart ? FIRST_HEAD_BONUS : isHead ? HEAD_BONUS : 1),
+    0,
+  );
 }
 
 function judgeIntent(ranks: readonly [Intent, number][]): { intent: Intent; secondaryIntents: Intent[] } {
   const [first] = ranks;
   if (!first || first[1] < LEAST_EVIDENCE) return { intent: 'general_assistance', secondaryIntents: [] };
   const [intent, score] = first;
-  const others = ranks.slice(1).filter(([other, evidence]) => other !== 'general_assistance' && evidence >= SECONDARY_EVIDENCE && evidence >= score * SECONDARY_SHARE);
+  const others = ranks
+    .slice(1)
+    .filter(([other, evidence]) => other !== 'general_assistance' && evidence >= SECONDARY_EVIDENCE && evidence >= score * SECONDARY_SHARE);
   return { intent, secondaryIntents: others.slice(0, 2).map(([other]) => other) };
 }
 
@@ -148,13 +186,20 @@ function judgeCapabilities(reading: Reading, taskType: TaskType): { capabilities
   };
   for (const [name, matches] of evidenceFor(reading, CAPABILITIES, capabilityIndexes)) {
     const strongest = matches.toSorted((left, right) => right.weight - left.weight)[0];
-    if (strongest) asks(name, Math.ceil(strongest.weight) as NeededCapability['priority'], { ruleId: strongest.ruleId, start: strongest.start, end: strongest.end });
+    if (strongest)
+      asks(name, Math.ceil(strongest.weight) as NeededCapability['priority'], {
+        ruleId: strongest.ruleId,
+        start: strongest.start,
+        end: strongest.end,
+      });
   }
   const path = reading.tokens.find(({ kind }) => kind === 'path');
   if (path) asks('file_system', 4, { ruleId: 'capability.file_system.path', start: path.start, end: path.end });
   const url = reading.tokens.find(({ kind }) => kind === 'url');
   if (url) asks('web', 4, { ruleId: 'capability.web.url', start: url.start, end: url.end });
-  const capabilities = [...needed.values()].toSorted((left, right) => right.priority - left.priority || CAPABILITIES.indexOf(left.name) - CAPABILITIES.indexOf(right.name));
+  const capabilities = [...needed.values()].toSorted(
+    (left, right) => right.priority - left.priority || CAPABILITIES.indexOf(left.name) - CAPABILITIES.indexOf(right.name),
+  );
   return { capabilities, reasons };
 }
 
@@ -164,7 +209,9 @@ function judgeComplexity(reading: Reading, intents: Evidence<Intent>): { score: 
   const hard = distinct(matchTerms(tokens, clauses.heads, hardIndex));
   const constraints = distinct(matchTerms(tokens, clauses.heads, constraintIndex));
   const effort = Math.max(0, ...INTENTS.map((intent) => ((intents.get(intent)?.length ?? 0) > 0 ? EFFORT_OF_INTENT[intent] : 0)));
-  const kinds = INTENTS.filter((intent) => intent !== 'general_assistance' && (intents.get(intent) ?? []).some(({ weight }) => weight >= 1.5)).length;
+  const kinds = INTENTS.filter(
+    (intent) => intent !== 'general_assistance' && (intents.get(intent) ?? []).some(({ weight }) => weight >= 1.5),
+  ).length;
   const named = tokens.filter(({ kind }) => kind === 'path' || kind === 'url').length;
   const sum =
     effort +
@@ -175,7 +222,10 @@ function judgeComplexity(reading: Reading, intents: Evidence<Intent>): { score: 
     capped(0.2 * Math.max(0, named - 1), 0.8) +
     capped(0.2 * clauses.itemCount, 1) +
     capped(wordCount / 60, 1.5);
-  return { score: Math.round(capped(sum, 10)), reasons: [...reasonsFor('complexity:hard', hard), ...reasonsFor('complexity:constraint', constraints), ...stepReasons(reading)] };
+  return {
+    score: Math.round(capped(sum, 10)),
+    reasons: [...reasonsFor('complexity:hard', hard), ...reasonsFor('complexity:constraint', constraints), ...stepReasons(reading)],
+  };
 }
 
 /** Steps that are named as reasons; a list of a thousand verbs needs no thousand reasons. */
@@ -189,7 +239,8 @@ function stepReasons({ tokens, clauses }: Reading): Reason[] {
 }
 
 const capped = (value: number, most: number) => Math.min(value, most);
-const distinct = (matches: readonly TermMatch[]) => [...new Map(matches.toReversed().map((match) => [match.ruleId, match])).values()].toReversed();
+const distinct = (matches: readonly TermMatch[]) =>
+  [...new Map(matches.toReversed().map((match) => [match.ruleId, match])).values()].toReversed();
 
 function tierOf(score: number): ComplexityTier {
   if (score <= 2) return 'simple';
@@ -199,12 +250,23 @@ function tierOf(score: number): ComplexityTier {
 
 function judgeFlags(reading: Reading): { flags: TaskFlags; reasons: Reason[] } {
   const found = evidenceFor(reading, FLAGS, flagIndexes);
-  const kept = new Map(FLAGS.map((flag) => [flag, (found.get(flag) ?? []).filter(({ start, ruleId }) => ruleId.endsWith('.without-delay') || !isNegated(reading.tokens, start))]));
+  const kept = new Map(
+    FLAGS.map((flag) => [
+      flag,
+      (found.get(flag) ?? []).filter(({ start, ruleId }) => ruleId.endsWith('.without-delay') || !isNegated(reading.tokens, start)),
+    ]),
+  );
   const has = (flag: keyof TaskFlags) => (kept.get(flag)?.length ?? 0) > 0;
   const numbered = reading.tokens.find(({ kind, text }) => kind === 'item' && /\d/.test(text));
   const reasons = FLAGS.flatMap((flag) => reasonsFor(`flag:${flag}`, kept.get(flag)));
   if (numbered) reasons.push({ claim: 'flag:ordered', ruleId: 'flag.ordered.numbered-list', start: numbered.start, end: numbered.end });
-  const flags = { urgent: has('urgent'), ordered: has('ordered') || numbered !== undefined, parallelizable: has('parallelizable'), iterative: has('iterative'), needsHuman: has('needsHuman') };
+  const flags = {
+    urgent: has('urgent'),
+    ordered: has('ordered') || numbered !== undefined,
+    parallelizable: has('parallelizable'),
+    iterative: has('iterative'),
+    needsHuman: has('needsHuman'),
+  };
   return { flags, reasons };
 }
 
@@ -214,7 +276,12 @@ function estimateSteps({ clauses }: Reading, score: number, { iterative }: TaskF
   return Math.min(50, named + unnamed + (iterative ? 1 : 0));
 }
 
-function judgeConfidence(intents: readonly [Intent, number][], types: readonly [TaskType, number][], intent: Intent, taskType: TaskType): number {
+function judgeConfidence(
+  intents: readonly [Intent, number][],
+  types: readonly [TaskType, number][],
+  intent: Intent,
+  taskType: TaskType,
+): number {
   const [clearIntent, clearType] = [clearness(intents), clearness(types)];
   const support = TYPE_OF_INTENT[intent]?.[0];
   const agreement = support === undefined || support === taskType ? 0.1 : -0.1;

@@ -19,12 +19,18 @@ export const INTENT_TERMS: Readonly<Record<Intent, WeightedTerms>> = {
     [3.2, '^implement~, scaffold~, ^code up'],
     [2.4, '^develop~, ^build~, ^program~, new feature, new endpoint, ^integrate~'],
     [1.6, 'implement~, ^create~, ^add~, ^code~, feature, features, support for, prototype, ^migrate~, ^port~, ^generate~'],
-    [1.1, 'function, component, components, script, endpoint, endpoints, module, class, api, app, application, service, microservice, cli, library, parser, algorithm, webhook'],
+    [
+      1.1,
+      'function, component, components, script, endpoint, endpoints, module, class, api, app, application, service, microservice, cli, library, parser, algorithm, webhook',
+    ],
     [0.7, '^write~, ^make, code, build~, create~, add~, javascript, typescript, python, react, backend, frontend'],
   ],
   bug_fixing: [
     [3.4, '^fix~, ^debug~, ^troubleshoot~, ^repair~, hotfix, bug, bugs, bugfix'],
-    [2.4, "debug~, crash~, broken, not working, doesn't work, does not work, stopped working, stack trace, traceback, null pointer, segfault"],
+    [
+      2.4,
+      "debug~, crash~, broken, not working, doesn't work, does not work, stopped working, stack trace, traceback, null pointer, segfault",
+    ],
     [1.8, 'fix~, exception, exceptions, ^resolve~, ^patch~, error, errors, regression, race condition, memory leak, deadlock'],
     [1.0, 'issue, issues, fail~, failure, failures, wrong, incorrect, hangs, leak'],
   ],
@@ -35,7 +41,10 @@ export const INTENT_TERMS: Readonly<Record<Intent, WeightedTerms>> = {
     [0.9, '^inspect~, security, feedback, style guide, diff'],
   ],
   testing: [
-    [4.0, 'unit test, unit tests, integration test, integration tests, test suite, test cases, test case, regression tests, end to end tests, e2e tests, load test, load tests, smoke test, smoke tests, property tests, test coverage'],
+    [
+      4.0,
+      'unit test, unit tests, integration test, integration tests, test suite, test cases, test case, regression tests, end to end tests, e2e tests, load test, load tests, smoke test, smoke tests, property tests, test coverage',
+    ],
     [3.2, '^test~, tdd, test plan'],
     [2.6, 'test, tests, testing, coverage, e2e, fuzz~'],
     [1.2, '^verify, ^validate~, mocks, mock~, assertions, qa, flaky, specs'],
@@ -47,7 +56,10 @@ export const INTENT_TERMS: Readonly<Record<Intent, WeightedTerms>> = {
   ],
   planning: [
     [3.6, '^plan~, roadmap, milestone, milestones, project plan, sprint plan, sprint planning, release plan, migration plan'],
-    [2.4, '^schedule~, ^prioritise~, ^prioritize~, sprint, backlog, user stories, break down, ^organise~, ^organize~, plan, plans, planning'],
+    [
+      2.4,
+      '^schedule~, ^prioritise~, ^prioritize~, sprint, backlog, user stories, break down, ^organise~, ^organize~, plan, plans, planning',
+    ],
     [1.4, '^estimate~, timeline, strategy, next steps, agenda, priorities, schedule, deadline, kickoff, quarter'],
   ],
   design: [
@@ -63,22 +75,43 @@ export const INTENT_TERMS: Readonly<Record<Intent, WeightedTerms>> = {
   analysis: [
     [3.4, '^analyse~, ^analyze~, ^assess~, ^investigate~, ^examine~, ^evaluate~, data analysis, root cause analysis'],
     [2.6, 'analysis, analyse~, analyze~, ^compare~, ^correlate~, insights, root cause, ^research~, ^study, ^survey~'],
-    [1.4, 'investigate~, compare~, comparison, evaluate~, trend, trends, statistics, metrics, ^explore~, ^measure~, ^count~, ^summarise~, ^summarize~, patterns, dataset, correlation, ^find, ^identify, ^determine~'],
+    [
+      1.4,
+      'investigate~, compare~, comparison, evaluate~, trend, trends, statistics, metrics, ^explore~, ^measure~, ^count~, ^summarise~, ^summarize~, patterns, dataset, correlation, ^find, ^identify, ^determine~',
+    ],
   ],
   refactoring: [
     [4.2, '^refactor~, refactor~, refactoring'],
-    [3.2, '^restructure~, ^clean up, ^modularise~, ^modularize~, ^decouple~, ^deduplicate~, ^reorganise~, ^reorganize~, technical debt, tech debt, dead code'],
-    [2.4, '^simplify~, ^extract~ the, ^rename~, ^modernise~, ^modernize~, clean up, cleanup, duplication, duplicated code, spaghetti, ^untangle~'],
-    [1.2, 'restructure~, readability, maintainability, readable, maintainable, legacy, cleaner, smaller functions, ^split~, ^rewrite~, ^move'],
+    [
+      3.2,
+      '^restructure~, ^clean up, ^modularise~, ^modularize~, ^decouple~, ^deduplicate~, ^reorganise~, ^reorganize~, technical debt, tech debt, dead code',
+    ],
+    [
+      2.4,
+      '^simplify~, ^extract~ the, ^rename~, ^modernise~, ^modernize~, clean up, cleanup, duplication, duplicated code, spaghetti, ^untangle~',
+    ],
+    [
+      1.2,
+      'restructure~, readability, maintainability, readable, maintainable, legacy, cleaner, smaller functions, ^split~, ^rewrite~, ^move',
+    ],
   ],
   optimization: [
     [4.2, '^optimise~, ^optimize~, optimization, optimisation, ^speed up, performance tuning'],
-    [3.0, 'speed up, optimise~, optimize~, faster, bottleneck, bottlenecks, ^tune~, performance, reduce memory, reduce latency, memory usage, response time, load time, cpu usage, too slow'],
+    [
+      3.0,
+      'speed up, optimise~, optimize~, faster, bottleneck, bottlenecks, ^tune~, performance, reduce memory, reduce latency, memory usage, response time, load time, cpu usage, too slow',
+    ],
     [1.6, 'slow, latency, throughput, efficient, efficiency, ^cache~, caching, ^reduce~, ^improve~, scalability, ^profile~, query plan'],
   ],
   general_assistance: [
-    [2.2, 'what is, what are, how do i, how can i, how does, how to, can you help, help me, who is, tell me about, ^explain~, ^translate~, ^recommend~, ^suggest~'],
-    [1.2, '^what, ^who, ^where, ^when, ^why, ^list~, ^show~, ^tell, ^give, ^help, ^which, ^how, ^read, ^answer~, ^convert~, ^calculate~, ^improve~ the essay, essay, poem, story, recipe, joke'],
+    [
+      2.2,
+      'what is, what are, how do i, how can i, how does, how to, can you help, help me, who is, tell me about, ^explain~, ^translate~, ^recommend~, ^suggest~',
+    ],
+    [
+      1.2,
+      '^what, ^who, ^where, ^when, ^why, ^list~, ^show~, ^tell, ^give, ^help, ^which, ^how, ^read, ^answer~, ^convert~, ^calculate~, ^improve~ the essay, essay, poem, story, recipe, joke',
+    ],
   ],
 };
 
@@ -89,47 +122,95 @@ export const TASK_TYPE_TERMS: Readonly<Record<TaskType, WeightedTerms>> = {
     [0.8, 'information, facts, definition, weather, news, lookup'],
   ],
   content_creation: [
-    [3.2, '^write~ a blog, blog post, article, essay, poem, story, press release, newsletter, cover letter, white paper, ^compose~, ^draft~, documentation, readme, tutorial, user guide, release notes, slogan'],
-    [2.0, '^summarise~, ^summarize~, report, presentation, slides, docstrings, changelog, ^rewrite~, ^document~, copy for, description for, summary, ^translate~, caption, docs'],
+    [
+      3.2,
+      '^write~ a blog, blog post, article, essay, poem, story, press release, newsletter, cover letter, white paper, ^compose~, ^draft~, documentation, readme, tutorial, user guide, release notes, slogan',
+    ],
+    [
+      2.0,
+      '^summarise~, ^summarize~, report, presentation, slides, docstrings, changelog, ^rewrite~, ^document~, copy for, description for, summary, ^translate~, caption, docs',
+    ],
     [1.0, '^write~, ^edit~, ^generate~, letter, text, documented'],
   ],
   data_analysis: [
-    [3.2, 'data analysis, dataset, datasets, csv, spreadsheet, ^analyse~ the data, ^analyze~ the data, sales data, statistics, statistical, regression model, time series, pivot table'],
-    [2.2, 'trend, trends, chart, charts, average, median, correlation, outliers, metrics, ^aggregate~, ^visualise~, ^visualize~, forecast, histogram, figures, sql query, kpi, anomalies'],
+    [
+      3.2,
+      'data analysis, dataset, datasets, csv, spreadsheet, ^analyse~ the data, ^analyze~ the data, sales data, statistics, statistical, regression model, time series, pivot table',
+    ],
+    [
+      2.2,
+      'trend, trends, chart, charts, average, median, correlation, outliers, metrics, ^aggregate~, ^visualise~, ^visualize~, forecast, histogram, figures, sql query, kpi, anomalies',
+    ],
     [1.6, '^analyse~, ^analyze~, analysis, ^count~, ^calculate~, data, ^compare~, logs, json files'],
   ],
   file_operations: [
-    [3.0, '^rename~ the files, ^move the files, ^copy the files, ^delete~ the files, list the files, list all files, directory tree, ^read the file, ^zip, ^unzip, ^list~ files, list the directories, list every file'],
+    [
+      3.0,
+      '^rename~ the files, ^move the files, ^copy the files, ^delete~ the files, list the files, list all files, directory tree, ^read the file, ^zip, ^unzip, ^list~ files, list the directories, list every file',
+    ],
     [2.2, 'files, folder, folders, directory, directories, subfolders, file'],
     [1.2, '^copy, ^move, ^rename~, ^delete~, ^read, ^open~, markdown, backup, archive, extension'],
   ],
   web_automation: [
-    [3.4, '^scrape~, scraper, ^crawl~, browser, fill in the form, fill out the form, log in to the website, ^navigate~ to, ^click~, screenshot, screenshots, web page, web pages, webpage, puppeteer, playwright, selenium'],
+    [
+      3.4,
+      '^scrape~, scraper, ^crawl~, browser, fill in the form, fill out the form, log in to the website, ^navigate~ to, ^click~, screenshot, screenshots, web page, web pages, webpage, puppeteer, playwright, selenium',
+    ],
     [2.0, 'website, web site, websites, form, button, ^download~, headless, cookies, captcha'],
   ],
   code_development: [
-    [2.6, '^implement~, ^refactor~, ^debug~, unit tests, unit test, pull request, code review, source code, integration tests, ^deploy~, stack trace, test suite, ^code~'],
-    [1.8, 'code, function, class, bug, bugs, endpoint, endpoints, api, module, component, compiler, parser, algorithm, typescript, javascript, python, rust, java, react, database schema, microservice, refactor~, tests, sql, kubernetes, docker, ci/cd, login page, repository'],
+    [
+      2.6,
+      '^implement~, ^refactor~, ^debug~, unit tests, unit test, pull request, code review, source code, integration tests, ^deploy~, stack trace, test suite, ^code~',
+    ],
+    [
+      1.8,
+      'code, function, class, bug, bugs, endpoint, endpoints, api, module, component, compiler, parser, algorithm, typescript, javascript, python, rust, java, react, database schema, microservice, refactor~, tests, sql, kubernetes, docker, ci/cd, login page, repository',
+    ],
     [1.0, 'app, application, feature, script, service, library, query, queries, crash~, error, errors, backend, frontend, server, test'],
   ],
   project_management: [
-    [3.2, 'roadmap, milestones, milestone, sprint, backlog, project plan, gantt, user stories, kickoff, release plan, stakeholders, migration plan'],
-    [2.4, '^plan~, ^prioritise~, ^prioritize~, ^schedule~, ^assign~, ^coordinate~, timeline, deadlines, resource allocation, risks, planning'],
+    [
+      3.2,
+      'roadmap, milestones, milestone, sprint, backlog, project plan, gantt, user stories, kickoff, release plan, stakeholders, migration plan',
+    ],
+    [
+      2.4,
+      '^plan~, ^prioritise~, ^prioritize~, ^schedule~, ^assign~, ^coordinate~, timeline, deadlines, resource allocation, risks, planning',
+    ],
     [1.0, 'project, tasks, team, deadline, status, ^track~, ^organise~, ^organize~, quarter'],
   ],
   research: [
-    [3.4, '^research~, literature, literature review, state of the art, academic, papers, peer reviewed, ^survey~, market research, competitors, competitor analysis, sources'],
-    [2.0, '^investigate~, ^explore~, ^study, studies, alternatives, pros and cons, research, evidence, findings, compare the options, options for'],
+    [
+      3.4,
+      '^research~, literature, literature review, state of the art, academic, papers, peer reviewed, ^survey~, market research, competitors, competitor analysis, sources',
+    ],
+    [
+      2.0,
+      '^investigate~, ^explore~, ^study, studies, alternatives, pros and cons, research, evidence, findings, compare the options, options for',
+    ],
     [0.8, '^evaluate~, background, history of, overview of'],
   ],
   communication: [
-    [3.4, '^send~ an email, ^send, ^email~, ^notify, ^reply, ^message~, ^announce~, slack message, ^e-mail, invitation, ^invite~, ^respond~ to'],
-    [2.2, 'email to, email the, e mail, slack, announcement, customers about, ^post, ^contact~, ^remind~, ^inform~, newsletter to, message to, to the team'],
+    [
+      3.4,
+      '^send~ an email, ^send, ^email~, ^notify, ^reply, ^message~, ^announce~, slack message, ^e-mail, invitation, ^invite~, ^respond~ to',
+    ],
+    [
+      2.2,
+      'email to, email the, e mail, slack, announcement, customers about, ^post, ^contact~, ^remind~, ^inform~, newsletter to, message to, to the team',
+    ],
     [0.9, 'email, emails, message, feedback to, meeting, customer, stakeholders'],
   ],
   reasoning: [
-    [3.0, '^why, ^prove~, ^solve~, puzzle, riddle, logic, trade offs, tradeoffs, ^explain~ why, ^reason~, ^decide~, ^deduce~, think through, ^argue~, what if, should we'],
-    [2.2, '^explain~, ^evaluate~, ^assess~, ^justify, argument, decision, ^consider~, ^recommend~, hypothesis, ^calculate~, ^design~, architecture, ^understand'],
+    [
+      3.0,
+      '^why, ^prove~, ^solve~, puzzle, riddle, logic, trade offs, tradeoffs, ^explain~ why, ^reason~, ^decide~, ^deduce~, think through, ^argue~, what if, should we',
+    ],
+    [
+      2.2,
+      '^explain~, ^evaluate~, ^assess~, ^justify, argument, decision, ^consider~, ^recommend~, hypothesis, ^calculate~, ^design~, architecture, ^understand',
+    ],
     [1.0, 'because, consequences, implications, root cause, ^think, opinion, ^improve~'],
   ],
 };
@@ -151,16 +232,45 @@ export const TYPE_OF_INTENT: Readonly<Partial<Record<Intent, readonly [TaskType,
 
 /** What a task type needs: capability, priority, whether one can do without. */
 export const CAPABILITIES_OF_TYPE: Readonly<Record<TaskType, readonly (readonly [Capability, 1 | 2 | 3 | 4 | 5, boolean])[]>> = {
-  information_retrieval: [['information', 4, false], ['search', 4, false]],
-  content_creation: [['creation', 5, false], ['cognitive', 3, true]],
-  data_analysis: [['analysis', 5, false], ['data', 4, false]],
+  information_retrieval: [
+    ['information', 4, false],
+    ['search', 4, false],
+  ],
+  content_creation: [
+    ['creation', 5, false],
+    ['cognitive', 3, true],
+  ],
+  data_analysis: [
+    ['analysis', 5, false],
+    ['data', 4, false],
+  ],
   file_operations: [['file_system', 5, false]],
-  web_automation: [['web', 5, false], ['automation', 4, false]],
-  code_development: [['development', 5, false], ['file_system', 3, true], ['reasoning', 2, true]],
-  project_management: [['cognitive', 4, false], ['creation', 3, true]],
-  research: [['search', 5, false], ['information', 4, false], ['analysis', 3, true]],
-  communication: [['communication', 5, false], ['creation', 3, true]],
-  reasoning: [['reasoning', 5, false], ['cognitive', 3, true]],
+  web_automation: [
+    ['web', 5, false],
+    ['automation', 4, false],
+  ],
+  code_development: [
+    ['development', 5, false],
+    ['file_system', 3, true],
+    ['reasoning', 2, true],
+  ],
+  project_management: [
+    ['cognitive', 4, false],
+    ['creation', 3, true],
+  ],
+  research: [
+    ['search', 5, false],
+    ['information', 4, false],
+    ['analysis', 3, true],
+  ],
+  communication: [
+    ['communication', 5, false],
+    ['creation', 3, true],
+  ],
+  reasoning: [
+    ['reasoning', 5, false],
+    ['cognitive', 3, true],
+  ],
 };
 
 /** Words that ask for a capability themselves. The weight is the priority. */
@@ -168,28 +278,63 @@ export const CAPABILITY_TERMS: Readonly<Record<Capability, WeightedTerms>> = {
   development: [[4, '^implement~, ^refactor~, ^debug~, ^deploy~, source code, code, unit tests, bug, bugs, script']],
   information: [[3, 'what is, who is, where is, facts, information about, ^look up']],
   cognitive: [[3, '^plan~, ^prioritise~, ^prioritize~, ^brainstorm~, ^understand, strategy']],
-  automation: [[4, '^automate~, automation, automatically, every day, every hour, ^schedule~, nightly, cron, workflow'], [3, '^click~, fill in the form']],
-  data: [[4, 'csv, dataset, datasets, database, sql, spreadsheet, postgres, json files, sqlite'], [3, 'json, data, yaml, table, tables']],
+  automation: [
+    [4, '^automate~, automation, automatically, every day, every hour, ^schedule~, nightly, cron, workflow'],
+    [3, '^click~, fill in the form'],
+  ],
+  data: [
+    [4, 'csv, dataset, datasets, database, sql, spreadsheet, postgres, json files, sqlite'],
+    [3, 'json, data, yaml, table, tables'],
+  ],
   communication: [[4, '^send, ^email~, ^notify, ^reply, ^announce~, slack, newsletter, ^invite~, email to']],
-  analysis: [[4, '^analyse~, ^analyze~, ^compare~, ^evaluate~, ^assess~, analysis, statistics'], [3, '^count~, compare~, trends, metrics, ^investigate~']],
-  creation: [[4, '^write~ a report, ^write~, ^draft~, ^compose~, report, essay, article, blog post, presentation'], [3, '^summarise~, ^summarize~, ^document~, summary, documentation, readme']],
+  analysis: [
+    [4, '^analyse~, ^analyze~, ^compare~, ^evaluate~, ^assess~, analysis, statistics'],
+    [3, '^count~, compare~, trends, metrics, ^investigate~'],
+  ],
+  creation: [
+    [4, '^write~ a report, ^write~, ^draft~, ^compose~, report, essay, article, blog post, presentation'],
+    [3, '^summarise~, ^summarize~, ^document~, summary, documentation, readme'],
+  ],
   file_system: [[4, 'file, files, folder, folders, directory, directories, workspace']],
   web: [[4, 'website, websites, web page, web pages, browser, ^scrape~, ^crawl~, url, urls, online, internet, web']],
-  search: [[4, '^search~, search the web, ^look for, ^find'], [3, '^research~, ^locate~, sources']],
-  reasoning: [[4, '^explain~, ^why, ^prove~, ^solve~, ^decide~, trade offs, root cause'], [3, '^evaluate~, ^design~, architecture, ^recommend~']],
+  search: [
+    [4, '^search~, search the web, ^look for, ^find'],
+    [3, '^research~, ^locate~, sources'],
+  ],
+  reasoning: [
+    [4, '^explain~, ^why, ^prove~, ^solve~, ^decide~, trade offs, root cause'],
+    [3, '^evaluate~, ^design~, architecture, ^recommend~'],
+  ],
 };
 
 export const FLAG_TERMS: Readonly<Record<keyof TaskFlags, string>> = {
-  urgent: 'urgent, urgently, asap, as soon as possible, immediately, emergency, right away, right now, hotfix, p0, time critical, without delay, before the deadline',
-  ordered: 'then, after that, afterwards, finally, step by step, in order, in sequence, one after the other, once done, followed by, subsequently, thereafter, firstly, secondly, after, before',
-  parallelizable: 'in parallel, simultaneously, concurrently, at the same time, side by side, independently, each, for each, every file, all files, respectively',
-  iterative: 'until, iterate~, iteratively, iterations, repeatedly, refine~, keep improving, keep trying, polish~, over and over, again and again, fine tune~',
+  urgent:
+    'urgent, urgently, asap, as soon as possible, immediately, emergency, right away, right now, hotfix, p0, time critical, without delay, before the deadline',
+  ordered:
+    'then, after that, afterwards, finally, step by step, in order, in sequence, one after the other, once done, followed by, subsequently, thereafter, firstly, secondly, after, before',
+  parallelizable:
+    'in parallel, simultaneously, concurrently, at the same time, side by side, independently, each, for each, every file, all files, respectively',
+  iterative:
+    'until, iterate~, iteratively, iterations, repeatedly, refine~, keep improving, keep trying, polish~, over and over, again and again, fine tune~',
   needsHuman:
     'approval, approve~, ask me, confirm~ with me, check with me, sign off, my permission, wait for me, wait for my, let me decide, let me choose, human review, manual review, my confirmation, consult me, with my consent',
 };
 
 /** "Not urgent" claims nothing. */
-export const NEGATIONS: ReadonlySet<string> = new Set(["not", "no", "isn't", "never", "without", "don't", "doesn't", "nothing", "wasn't", "aren't", "needn't", "hardly"]);
+export const NEGATIONS: ReadonlySet<string> = new Set([
+  'not',
+  'no',
+  "isn't",
+  'never',
+  'without',
+  "don't",
+  "doesn't",
+  'nothing',
+  "wasn't",
+  "aren't",
+  "needn't",
+  'hardly',
+]);
 
 /** Matters that make a task hard, whoever does it. */
 export const HARD_TERMS =
@@ -225,20 +370,26 @@ export const STEP_VERBS =
 
 /** Words at the head of a clause that are not what is asked. */
 export const COURTESY: ReadonlySet<string> = new Set(
-  "please kindly can could would will you i we want need to like i'd us me let let's just now first next finally also hey hi hello ok okay the so help firstly secondly lastly".split(' '),
+  "please kindly can could would will you i we want need to like i'd us me let let's just now first next finally also hey hi hello ok okay the so help firstly secondly lastly".split(
+    ' ',
+  ),
 );
 
 /** Everyday English, to know the language by. */
 export const ENGLISH_WORDS: ReadonlySet<string> = new Set(
-  ('the a an and or of to in on at by for with from as is are was were be been it its this that these those there here how what which who where when why do does did can could would should ' +
-    'will have has had not no all any each every some more most other into over under about after before between during than then so if but please my your our their his her me you we they i').split(' '),
+  (
+    'the a an and or of to in on at by for with from as is are was were be been it its this that these those there here how what which who where when why do does did can could would should ' +
+    'will have has had not no all any each every some more most other into over under about after before between during than then so if but please my your our their his her me you we they i'
+  ).split(' '),
 );
 
 /** Everyday words of other languages that are not English words as well. */
 export const OTHER_LANGUAGES: ReadonlySet<string> = new Set(
-  ('der das und ist nicht ein eine einen dem den im mit für auf von zu wie alle bitte schreibe ordner dateien sind oder ' +
+  (
+    'der das und ist nicht ein eine einen dem den im mit für auf von zu wie alle bitte schreibe ordner dateien sind oder ' +
     'le les des une et est pour dans avec sur pas que qui du au aux tous fichiers écris ' +
     'el los las y para por una con del que es en un escribe archivos todos ' +
     'il lo gli di che per con sono nella della scrivi uma não com dos das arquivos ' +
-    'het een van en voor met niet alle bestanden och att det som inte på är för').split(' '),
+    'het een van en voor met niet alle bestanden och att det som inte på är för'
+  ).split(' '),
 );

@@ -28,7 +28,21 @@ const MATCHES_PER_RULE = 3;
 /** Words after which a word is a name or a quotation, not a statement. */
 const NAMING = new Set(['mention', 'mentions', 'mentioning', 'word', 'named', 'called', 'titled']);
 const PLACING = new Set(['in', 'under', 'inside', 'within', 'below']);
-const PLACE_NAMES = new Set(['docs', 'test', 'tests', 'build', 'design', 'code', 'scripts', 'app', 'server', 'backend', 'frontend', 'logs', 'data']);
+const PLACE_NAMES = new Set([
+  'docs',
+  'test',
+  'tests',
+  'build',
+  'design',
+  'code',
+  'scripts',
+  'app',
+  'server',
+  'backend',
+  'frontend',
+  'logs',
+  'data',
+]);
 
 /** Builds the index of a table of terms. */
 export function indexTerms(table: string, terms: WeightedTerms): TermIndex {
@@ -37,7 +51,12 @@ export function indexTerms(table: string, terms: WeightedTerms): TermIndex {
     for (const written of list.split(',').map((term) => term.trim())) {
       for (const words of formsOf(written.replace('^', ''))) {
         const [first = ''] = words;
-        const term = { ruleId: `${table}.${written.replace(/[\^~]/g, '').replaceAll(' ', '-')}`, words, weight, headOnly: written.startsWith('^') };
+        const term = {
+          ruleId: `${table}.${written.replace(/[\^~]/g, '').replaceAll(' ', '-')}`,
+          words,
+          weight,
+          headOnly: written.startsWith('^'),
+        };
         index.set(first, [...(index.get(first) ?? []), term]);
       }
     }
@@ -76,7 +95,8 @@ function bestTerm(tokens: readonly Token[], at: number, isHead: boolean, candida
     if (term.headOnly && !isHead) continue;
     const fits = term.words.every((word, offset) => tokens[at + offset]?.kind === 'word' && tokens[at + offset]?.text === word);
     if (!fits) continue;
-    if (!best || term.words.length > best.words.length || (term.words.length === best.words.length && term.weight > best.weight)) best = term;
+    if (!best || term.words.length > best.words.length || (term.words.length === best.words.length && term.weight > best.weight))
+      best = term;
   }
   return best;
 }

@@ -11,13 +11,22 @@ const config = z.object({
 });
 
 /** What is this task? Pure rules: the same text always gets the same answer, so an attempt may run twice. */
-export const analyzer: ServiceDefinition<typeof config> = { name: 'analyzer', config, secrets: ['COMMAND_KEY'], start: (context) => Promise.resolve(start(context)) };
+export const analyzer: ServiceDefinition<typeof config> = {
+  name: 'analyzer',
+  config,
+  secrets: ['COMMAND_KEY'],
+  start: (context) => Promise.resolve(start(context)),
+};
 
 /** Characters of remembered task texts, all together. */
 const REMEMBERED_CHARACTERS = 8 * 1024 * 1024;
 
 function start(context: ServiceContext<z.infer<typeof config>>): Working {
-  const remembered = new LRUCache<string, WorkerAnswer>({ max: 10_000, maxSize: REMEMBERED_CHARACTERS, sizeCalculation: (_, text) => text.length + 1 });
+  const remembered = new LRUCache<string, WorkerAnswer>({
+    max: 10_000,
+    maxSize: REMEMBERED_CHARACTERS,
+    sizeCalculation: (_, text) => text.length + 1,
+  });
   const attempts = serveAttempts(context, {
     kind: 'analyze',
     type: TYPES.analyzeRun,

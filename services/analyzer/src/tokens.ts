@@ -26,7 +26,8 @@ export function tokenize(text: string): Token[] {
     const { item, quote, chunk, stop } = match.groups ?? {};
     const start = match.index;
     if (chunk !== undefined) pushChunk(tokens, chunk, start);
-    else tokens.push({ kind: item ? 'item' : quote ? 'quote' : stop ? 'stop' : 'comma', text: match[0], start, end: start + match[0].length });
+    else
+      tokens.push({ kind: item ? 'item' : quote ? 'quote' : stop ? 'stop' : 'comma', text: match[0], start, end: start + match[0].length });
   }
   return tokens;
 }
@@ -41,7 +42,8 @@ function pushChunk(tokens: Token[], chunk: string, start: number): void {
       tokens.push({ kind: 'word', text: match[0].toLowerCase().replace('’', "'"), start: at, end: at + match[0].length });
     }
   }
-  if (/[.:]$/u.test(chunk) && body.length > 0) tokens.push({ kind: 'stop', text: chunk.slice(-1), start: start + chunk.length - 1, end: start + chunk.length });
+  if (/[.:]$/u.test(chunk) && body.length > 0)
+    tokens.push({ kind: 'stop', text: chunk.slice(-1), start: start + chunk.length - 1, end: start + chunk.length });
 }
 
 /** Words with a slash that are no paths. */

@@ -71,9 +71,13 @@ interface Found {
 }
 
 function* answerPart(run: Run, part: Understood, found: Found): Asking<{ text: string; found: Found }> {
-  if (part.kind === 'beyond') return { text: `I cannot do this part by rules (I only list, find, count, read, extract, compare and quote): "${clipped(part.words)}".`, found };
+  if (part.kind === 'beyond')
+    return {
+      text: `I cannot do this part by rules (I only list, find, count, read, extract, compare and quote): "${clipped(part.words)}".`,
+      found,
+    };
   if (part.kind === 'unclear') return { text: `I did not understand this part: "${clipped(part.words)}".`, found };
-  const isBack = found.files !== undefined && pointsBack(part.request.selection);
+  const isBack = found.files !== undefined && pointsBack(part.request.selection) && !countsAnew(part.request);
   const request = isBack ? part.request : inSamePlace(part.request, found);
   try {
     const outcome = yield* carryOut(run, request, isBack ? found.files : undefined);
@@ -84,11 +88,21 @@ function* answerPart(run: Run, part: Understood, found: Found): Asking<{ text: s
   }
 }
 
+/** "How many mention x, and how many mention y": the second count is not among the first's files. */
+function countsAnew({ action, selection }: FileRequest): boolean {
+  return action.kind === 'count-files' && !selection.refersBack && selection.mentions.phrases.length > 0;
+}
+
 /** "… in docs, and how many json files": the second clause means docs, too. */
 function inSamePlace(request: FileRequest, { selection: earlier }: Found): FileRequest {
-  const folders = earlier?.places.filter(({ expects }) => expects !== 'file') ?? [];
-  if (request.selection.places.length > 0 || folders.length === 0 || earlier === undefined) return request;
-  return { ...request, selection: { ...request.selection, places: folders, depth: request.selection.depth === 'unsaid' ? earlier.depth : request.selection.depth } };
+  const { selection } = request;
+  if (earlier === undefined || selection.places.length > 0) return request;
+  const places = earlier.places.filter(({ expects }) => expects !== 'file');
+  const extensions = countsAnew(request) && selection.extensions.length === 0 ? earlier.extensions : selection.extensions;
+  return {
+    ...request,
+    selection: { ...selection, places, extensions, depth: selection.depth === 'unsaid' ? earlier.depth : selection.depth },
+  };
 }
 
 function refusalOf(task: string): string | undefined {
@@ -102,7 +116,8 @@ function refusalOf(task: string): string | undefined {
 
 function reasonAgainst(parts: readonly Understood[]): string {
   const beyond = parts.find(({ kind }) => kind === 'beyond');
-  if (beyond) return `This asks for more than my rules know: "${clipped(beyond.words)}". I only list, find, count, read, extract, compare and quote.`;
+  if (beyond)
+    return `This asks for more than my rules know: "${clipped(beyond.words)}". I only list, find, count, read, extract, compare and quote.`;
   return 'I work by rules for English requests about files, and found no such request in these words.';
 }
 

@@ -5,7 +5,7 @@ import type { Measure } from './file-request.ts';
 export const SIGNATURE = '(answered by rules: offline provider, no language model was used)';
 
 /** Entries that a list shows before it says how many more there are. */
-export const LIST_LIMIT = 60;
+const LIST_LIMIT = 60;
 
 /** Lines of a file that are quoted before the rest is only counted. */
 export const QUOTE_LIMIT = 120;

@@ -55,9 +55,7 @@ export interface RecordedCalls {
 /** Reads the earlier calls and their results out of the conversation. */
 export function recordedCalls(messages: readonly ModelMessage[]): RecordedCalls {
   const calls = messages.flatMap((message) => (message.role === 'assistant' ? message.toolCalls : []));
-  const results = new Map(
-    messages.flatMap((message) => (message.role === 'tool' ? [[message.callId, message] as const] : [])),
-  );
+  const results = new Map(messages.flatMap((message) => (message.role === 'tool' ? [[message.callId, message] as const] : [])));
   const sends = new Map<string, number>();
   const replies = new Map<string, Reply>();
   for (const call of calls) {
@@ -105,11 +103,7 @@ function canonicalJson(value: unknown): string {
 }
 
 /** Turns owed asks into tool calls with ids that this conversation has not used. */
-export function toToolCalls(
-  owed: readonly Ask[],
-  recorded: RecordedCalls,
-  fullName: (tool: string) => string,
-): ToolCall[] {
+export function toToolCalls(owed: readonly Ask[], recorded: RecordedCalls, fullName: (tool: string) => string): ToolCall[] {
   return owed.map((wanted, index) => ({
     callId: `offline_${recorded.callCount + index + 1}`,
     tool: fullName(wanted.tool),

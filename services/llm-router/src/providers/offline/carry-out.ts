@@ -5,7 +5,16 @@ import { compareTexts } from './compare-texts.ts';
 import type { Action, Extract, FileRequest, Measure, Part, Pick, Selection } from './file-request.ts';
 import { findField } from './json-field.ts';
 import type { FileText } from './read-text.ts';
-import { keepMentioning, measureFiles, pickFrom, readFiles, selectEntries, type Measured, type Run, type Selected } from './select-files.ts';
+import {
+  keepMentioning,
+  measureFiles,
+  pickFrom,
+  readFiles,
+  selectEntries,
+  type Measured,
+  type Run,
+  type Selected,
+} from './select-files.ts';
 import { summariseText } from './summarise-text.ts';
 import { emailsIn, headingsOf, linesOf, linesStartingWith, linesWith, numbersIn, todoLines, urlsIn } from './text-facts.ts';
 import { shownPath, type Entry } from './workspace.ts';
@@ -51,7 +60,8 @@ function isAboutEntries({ action, selection }: FileRequest): boolean {
 function givenFiles(run: Run, given: readonly string[], selection: Selection): Selected {
   const entries: Entry[] = given.map((path) => ({ path, isFolder: false }));
   const wanted = selection.extensions;
-  const kept = wanted.length === 0 ? entries : entries.filter(({ path }) => wanted.some((extension) => path.toLowerCase().endsWith(`.${extension}`)));
+  const kept =
+    wanted.length === 0 ? entries : entries.filter(({ path }) => wanted.some((extension) => path.toLowerCase().endsWith(`.${extension}`)));
   return { entries: kept, where: given.length === 1 ? shownPath(run.workspace, given[0] ?? '') : `these ${given.length} files` };
 }
 
@@ -59,7 +69,12 @@ function describeEntries(run: Run, action: Action, selected: Selected): Outcome 
   const what = action.kind === 'list' || action.kind === 'count-files' ? action.what : 'files';
   const wanted = selected.entries.filter(({ isFolder }) => what === 'entries' || isFolder === (what === 'folders'));
   const files = wanted.filter(({ isFolder }) => !isFolder).map(({ path }) => path);
-  const noun = what === 'entries' ? plural(wanted.length, 'entry', 'entries') : what === 'files' ? plural(wanted.length, 'file', 'files') : plural(wanted.length, 'folder', 'folders');
+  const noun =
+    what === 'entries'
+      ? plural(wanted.length, 'entry', 'entries')
+      : what === 'files'
+        ? plural(wanted.length, 'file', 'files')
+        : plural(wanted.length, 'folder', 'folders');
   const where = selected.where === '' ? '' : ` in ${selected.where}`;
   if (action.kind === 'count-files') return { lines: [countLine(noun, where, what, wanted.length, selected)], files };
   if (wanted.length === 0) return { lines: [`I found no ${what === 'entries' ? 'files or folders' : what}${where}.`], files: [] };
@@ -84,7 +99,10 @@ function* act(run: Run, action: Action, files: readonly string[], context: Conte
     case 'name':
       return { lines: matchLines(run, files, context), files };
     case 'count-files':
-      return { lines: [`${plural(files.length, 'file', 'files')}${mentionWords(context)}${inWhere(context)}:`, ...listLines(shownAll(run, files))], files };
+      return {
+        lines: [`${plural(files.length, 'file', 'files')}${mentionWords(context)}${inWhere(context)}:`, ...listLines(shownAll(run, files))],
+        files,
+      };
     case 'measure':
       return { lines: yield* measureLines(run, files, action.measures), files };
     case 'read':
@@ -125,7 +143,8 @@ function pickLines(run: Run, picked: readonly Measured[], { measure, direction, 
   if (of === 0) return ['None of these files could be measured.'];
   const boundWords = bound === undefined ? '' : ` ${direction === 'most' ? 'more' : 'less'} than ${amount(bound, measure)}`;
   if (picked.length === 0) return [`None of the ${plural(of, 'file', 'files')} that I looked at has${boundWords}.`];
-  if (direction === 'most' && picked.every(({ value }) => value === 0)) return [`None of the ${plural(of, 'file', 'files')} that I looked at has any (${amount(0, measure)}).`];
+  if (direction === 'most' && picked.every(({ value }) => value === 0))
+    return [`None of the ${plural(of, 'file', 'files')} that I looked at has any (${amount(0, measure)}).`];
   const extreme = measure.kind === 'age' ? `the ${direction === 'most' ? 'newest' : 'oldest'}` : `with the ${direction}`;
   const head = `Of ${plural(of, 'file', 'files')} looked at, ${bound === undefined ? extreme : `with${boundWords}`}${picked.length > 1 ? ' (in order)' : ''}:`;
   return [head, ...listLines(picked.map((file) => `${shownPath(run.workspace, file.path)}: ${valueWords(file, measure)}`))];
@@ -164,10 +183,15 @@ function quoteLines(run: Run, { path, text }: FileText, part: Part): string[] {
   const name = shownPath(run.workspace, path);
   const [from, to] = rangeOf(part, all.length);
   const wanted = all.slice(from, to);
-  const head = part.kind === 'whole' ? `${name} (${plural(all.length, 'line', 'lines')}):` : `${name}, ${wanted.length === 1 ? `line ${from + 1}` : `lines ${from + 1} to ${from + wanted.length}`} of ${all.length}:`;
+  const head =
+    part.kind === 'whole'
+      ? `${name} (${plural(all.length, 'line', 'lines')}):`
+      : `${name}, ${wanted.length === 1 ? `line ${from + 1}` : `lines ${from + 1} to ${from + wanted.length}`} of ${all.length}:`;
   if (wanted.length === 0) return [`${name} has ${plural(all.length, 'line', 'lines')}; there is nothing to show there.`];
   const quoted = wanted.slice(0, QUOTE_LIMIT).map((line) => `> ${line}`);
-  return wanted.length > QUOTE_LIMIT ? [head, ...quoted, `[${wanted.length - QUOTE_LIMIT} more lines of ${name} are not shown]`] : [head, ...quoted];
+  return wanted.length > QUOTE_LIMIT
+    ? [head, ...quoted, `[${wanted.length - QUOTE_LIMIT} more lines of ${name} are not shown]`]
+    : [head, ...quoted];
 }
 
 function rangeOf(part: Part, lineCount: number): [number, number] {
@@ -183,14 +207,25 @@ function rangeOf(part: Part, lineCount: number): [number, number] {
   }
 }
 
-const EXTRACTED = { title: 'title', headings: 'headings', todos: 'TODO lines', emails: 'e-mail addresses', urls: 'URLs', numbers: 'numbers' } as const;
+const EXTRACTED = {
+  title: 'title',
+  headings: 'headings',
+  todos: 'TODO lines',
+  emails: 'e-mail addresses',
+  urls: 'URLs',
+  numbers: 'numbers',
+} as const;
 
 function extractLines(run: Run, texts: readonly FileText[], extracts: readonly Extract[]): string[] {
   return extracts.flatMap((extract) => {
     const found = texts.map((text) => ({ name: shownPath(run.workspace, text.path), items: extracted(text.text, extract) }));
     const total = found.reduce((sum, { items }) => sum + items.length, 0);
-    const noun = 'phrase' in extract ? `lines ${extract.kind === 'lines-with' ? 'with' : 'starting with'} "${extract.phrase}"` : EXTRACTED[extract.kind];
-    if (total === 0) return [`I found no ${noun} in ${texts.length === 1 ? (found[0]?.name ?? '') : plural(texts.length, 'file', 'files')}.`];
+    const noun =
+      'phrase' in extract
+        ? `lines ${extract.kind === 'lines-with' ? 'with' : 'starting with'} "${extract.phrase}"`
+        : EXTRACTED[extract.kind];
+    if (total === 0)
+      return [`I found no ${noun} in ${texts.length === 1 ? (found[0]?.name ?? '') : plural(texts.length, 'file', 'files')}.`];
     const withItems = found.filter(({ items }) => items.length > 0);
     return withItems.flatMap(({ name, items }) => [`${name}, ${noun} (${items.length}):`, ...listLines(items)]);
   });
@@ -256,7 +291,9 @@ function* compareLines(run: Run, files: readonly string[]): Asking<string[]> {
 
 function lengthVerdict([first, second]: readonly [number, number], firstName: string, secondName: string): string {
   if (first === second) return 'Both have the same number of lines.';
-  return first > second ? `${firstName} is longer by ${plural(first - second, 'line', 'lines')}.` : `${secondName} is longer by ${plural(second - first, 'line', 'lines')}.`;
+  return first > second
+    ? `${firstName} is longer by ${plural(first - second, 'line', 'lines')}.`
+    : `${secondName} is longer by ${plural(second - first, 'line', 'lines')}.`;
 }
 
 function summaryLines(run: Run, texts: readonly FileText[], sentences: number, fileCount: number): string[] {
@@ -265,11 +302,16 @@ function summaryLines(run: Run, texts: readonly FileText[], sentences: number, f
     const name = shownPath(run.workspace, text.path);
     const summary = summariseText(text.text, perFile);
     const title = summary.title === undefined ? `${name} is empty.` : `${name}: "${summary.title}"`;
-    const headings = summary.headings.length > 0 ? [`Sections: ${summary.headings.slice(0, 12).join('; ')}${summary.headings.length > 12 ? '; …' : ''}`] : [];
+    const headings =
+      summary.headings.length > 0
+        ? [`Sections: ${summary.headings.slice(0, 12).join('; ')}${summary.headings.length > 12 ? '; …' : ''}`]
+        : [];
     return [title, ...headings, ...summary.sentences.map((sentence) => `- "${sentence}" (${name})`)];
   });
   const intro = 'A summary by quotation (title, sections, the sentences with the most frequent words):';
-  return fileCount > texts.length ? [intro, ...lines, `The other ${fileCount - texts.length} of ${fileCount} files were not summarised.`] : [intro, ...lines];
+  return fileCount > texts.length
+    ? [intro, ...lines, `The other ${fileCount - texts.length} of ${fileCount} files were not summarised.`]
+    : [intro, ...lines];
 }
 
 const shownAll = (run: Run, files: readonly string[]) => files.map((path) => shownPath(run.workspace, path));

@@ -26,5 +26,9 @@ export function compareTexts(first: string, second: string): Comparison {
 }
 
 function distinctLines(text: string): Set<string> {
-  return new Set(linesOf(text).map((line) => line.trim()).filter((line) => line !== ''));
+  return new Set(
+    linesOf(text)
+      .map((line) => line.trim())
+      .filter((line) => line !== ''),
+  );
 }

@@ -4,22 +4,10 @@
  */
 
 /** Something that can be counted in one file. */
-export type Measure =
-  | { readonly kind: CountedKind }
-  | { readonly kind: 'occurrences'; readonly phrase: string };
+export type Measure = { readonly kind: CountedKind } | { readonly kind: 'occurrences'; readonly phrase: string };
 
 /** What is counted, without further detail. `size` is in bytes; `age` is the time of the last change. */
-export type CountedKind =
-  | 'lines'
-  | 'words'
-  | 'characters'
-  | 'size'
-  | 'age'
-  | 'headings'
-  | 'todos'
-  | 'emails'
-  | 'urls'
-  | 'numbers';
+export type CountedKind = 'lines' | 'words' | 'characters' | 'size' | 'age' | 'headings' | 'todos' | 'emails' | 'urls' | 'numbers';
 
 /** What can be taken out of a file. */
 export type Extract =

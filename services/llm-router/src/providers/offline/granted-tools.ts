@@ -1,7 +1,7 @@
 import type { ToolSpec } from './model-request.ts';
 
 /** The file tools that the rules know, without their server's name. */
-export const FILE_TOOLS = [
+const FILE_TOOLS = [
   'list_allowed_directories',
   'list_directory',
   'directory_tree',

@@ -18,7 +18,10 @@ export function findField(text: string, field: string): FieldFound {
   } catch (cause) {
     return { kind: 'not-json', reason: cause instanceof Error ? cause.message : String(cause) };
   }
-  const keys = field.replace(/\[(\d+)\]/g, '.$1').split('.').filter((key) => key !== '');
+  const keys = field
+    .replace(/\[(\d+)\]/g, '.$1')
+    .split('.')
+    .filter((key) => key !== '');
   const exact = isOwn(root, field) ? { value: root[field] } : valueAt(root, keys);
   if (exact) return { kind: 'value', path: field, value: exact.value };
   const places = placesOf(root, keys.at(-1) ?? field);

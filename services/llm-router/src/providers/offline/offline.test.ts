@@ -28,7 +28,9 @@ function toolsOver(files: Files): Record<string, FakeTool> {
     get_file_info: ({ path }) => {
       const content = files[String(path).replace('/w/', '')];
       if (content !== undefined) return `size: ${content.length}\nisDirectory: false`;
-      return path === '/w' || within(path).length > 0 ? 'size: 4096\nisDirectory: true' : { error: `ENOENT: no such file or directory, stat '${String(path)}'` };
+      return path === '/w' || within(path).length > 0
+        ? 'size: 4096\nisDirectory: true'
+        : { error: `ENOENT: no such file or directory, stat '${String(path)}'` };
     },
     search_files: () => 'No matches found',
     read_text_file: ({ path, tail }) => {
@@ -44,7 +46,10 @@ interface Loop {
   readonly turns: readonly OfflineAnswer[];
 }
 
-function loop(task: string, options: { files?: Files; tools?: readonly string[]; maxBytes?: number; override?: Record<string, FakeTool>; prefix?: string } = {}): Loop {
+function loop(
+  task: string,
+  options: { files?: Files; tools?: readonly string[]; maxBytes?: number; override?: Record<string, FakeTool>; prefix?: string } = {},
+): Loop {
   const prefix = options.prefix ?? 'files__';
   const tools = { ...toolsOver(options.files ?? {}), ...options.override };
   const messages: ModelMessage[] = [{ role: 'user', text: task }];
@@ -65,10 +70,13 @@ function loop(task: string, options: { files?: Files; tools?: readonly string[];
 
 function cut(text: string, maxBytes = Number.POSITIVE_INFINITY): string {
   const bytes = Buffer.from(text);
-  return bytes.length <= maxBytes ? text : `${bytes.subarray(0, maxBytes).toString()}\n[truncated: ${maxBytes} of ${bytes.length} bytes shown]`;
+  return bytes.length <= maxBytes
+    ? text
+    : `${bytes.subarray(0, maxBytes).toString()}\n[truncated: ${maxBytes} of ${bytes.length} bytes shown]`;
 }
 
-const numbered = (count: number) => Array.from({ length: count }, (_, index) => `line ${index} has ${'pad '.repeat(index % 7)}words`).join('\n');
+const numbered = (count: number) =>
+  Array.from({ length: count }, (_, index) => `line ${index} has ${'pad '.repeat(index % 7)}words`).join('\n');
 
 describe('the tool loop', () => {
   it('lists, reads side by side in one turn, then answers', () => {
@@ -107,10 +115,16 @@ describe('the tool loop', () => {
   });
 
   it('asks once more for a call that was never answered, then says so', () => {
-    const ask = (callId: string): ModelMessage => ({ role: 'assistant', text: '', toolCalls: [{ callId, tool: 'files__list_allowed_directories', args: {} }] });
+    const ask = (callId: string): ModelMessage => ({
+      role: 'assistant',
+      text: '',
+      toolCalls: [{ callId, tool: 'files__list_allowed_directories', args: {} }],
+    });
     const user: ModelMessage = { role: 'user', text: 'List the files in the workspace' };
     const turn = (messages: ModelMessage[]) => answerOffline({ system: '', messages, tools: specs(ALL_TOOLS), maxOutputTokens: 1000 });
-    expect(turn([user, ask('offline_1')]).toolCalls.map(({ tool, callId }) => `${callId} ${tool}`)).toEqual(['offline_2 files__list_allowed_directories']);
+    expect(turn([user, ask('offline_1')]).toolCalls.map(({ tool, callId }) => `${callId} ${tool}`)).toEqual([
+      'offline_2 files__list_allowed_directories',
+    ]);
     expect(turn([user, ask('offline_1'), ask('offline_2')]).toolCalls[0]?.args).toEqual({ path: '.' });
   });
 });
@@ -135,7 +149,7 @@ describe('what goes wrong', () => {
   it('says which file could not be read and answers from the others', () => {
     const { answer } = loop('Count the words in a.md and gone.md', { files: { 'a.md': 'one two three' } });
     expect(answer).toContain('a.md: 3 words');
-    expect(answer).toContain("I could not read gone.md: ENOENT");
+    expect(answer).toContain('I could not read gone.md: ENOENT');
   });
 
   it('says that a folder is not there', () => {
@@ -150,7 +164,11 @@ describe('what goes wrong', () => {
   });
 
   it('resolves paths itself where it may not ask for the root', () => {
-    const { answer } = loop('Count the words in a.md', { files: { 'a.md': 'one two' }, tools: ['read_text_file'], override: { read_text_file: ({ path }) => (path === 'a.md' ? 'one two' : { error: 'ENOENT' }) } });
+    const { answer } = loop('Count the words in a.md', {
+      files: { 'a.md': 'one two' },
+      tools: ['read_text_file'],
+      override: { read_text_file: ({ path }) => (path === 'a.md' ? 'one two' : { error: 'ENOENT' }) },
+    });
     expect(answer).toContain('a.md: 2 words');
   });
 

@@ -4,10 +4,20 @@ import type { Measure, NameFilter, Pick, Place, Selection } from './file-request
 import { completeText, type FileText } from './read-text.ts';
 import { BINARY_EXTENSIONS } from './task-words.ts';
 import { countOccurrences, countWords, emailsIn, headingsOf, linesOf, numbersIn, todoLines, urlsIn } from './text-facts.ts';
-import { CannotGoOn, findByName, listFolder, pathUnder, requireTool, shownPath, walkFolder, type Entry, type Workspace } from './workspace.ts';
+import {
+  CannotGoOn,
+  findByName,
+  listFolder,
+  pathUnder,
+  requireTool,
+  shownPath,
+  walkFolder,
+  type Entry,
+  type Workspace,
+} from './workspace.ts';
 
 /** Files read for one task, at most. */
-export const MAX_FILES_READ = 40;
+const MAX_FILES_READ = 40;
 
 /** What one run of a task has done so far; created anew in every run. */
 export interface Run {
@@ -56,7 +66,10 @@ export function* selectEntries(run: Run, selection: Selection, unsaid: UnsaidDep
 /** Reads files in batches; what cannot be read becomes a note, not an end. */
 export function* readFiles(run: Run, paths: readonly string[]): Asking<FileText[]> {
   requireTool(run.workspace.tools, 'read_text_file', 'read files');
-  const allowed = yield* withinLimit(run, paths.filter((path) => !isBinary(path)));
+  const allowed = withinLimit(
+    run,
+    paths.filter((path) => !isBinary(path)),
+  );
   noteBinaries(run, paths);
   const replies = yield* askAll(allowed.map((path) => ({ tool: 'read_text_file', args: { path } })));
   const texts: FileText[] = [];
@@ -126,11 +139,14 @@ function measureText(text: string, measure: Measure): number {
 
 function* measureByInfo(run: Run, paths: readonly string[], kind: 'size' | 'age'): Asking<Measured[]> {
   requireTool(run.workspace.tools, 'get_file_info', 'learn sizes and dates of files');
-  const allowed = yield* withinLimit(run, paths);
+  const allowed = withinLimit(run, paths);
   const replies = yield* askAll(allowed.map((path) => ({ tool: 'get_file_info', args: { path } })));
   return allowed.flatMap((path, index) => {
     const info = replies[index];
-    const value = kind === 'size' ? Number(/^size: (\d+)$/m.exec(info?.text ?? '')?.[1]) : Date.parse(/^modified: (.+)$/m.exec(info?.text ?? '')?.[1] ?? '');
+    const value =
+      kind === 'size'
+        ? Number(/^size: (\d+)$/m.exec(info?.text ?? '')?.[1])
+        : Date.parse(/^modified: (.+)$/m.exec(info?.text ?? '')?.[1] ?? '');
     if (info && !info.isError && Number.isFinite(value)) return [{ path, value, isPartial: false }];
     run.notes.add(`I could not learn about ${shownPath(run.workspace, path)}: ${firstLine(info?.text ?? 'no result came back')}`);
     return [];
@@ -146,8 +162,7 @@ export function pickFrom(measured: readonly Measured[], { direction, count, boun
   return last ? sorted.filter(({ value }, index) => index < count || value === last.value) : [];
 }
 
-// biome-ignore lint/correctness/useYield: asked for by callers that delegate to it
-function* withinLimit(run: Run, paths: readonly string[]): Asking<string[]> {
+function withinLimit(run: Run, paths: readonly string[]): string[] {
   const allowed = paths.filter((path) => {
     if (run.paths.has(path)) return true;
     if (run.paths.size >= MAX_FILES_READ) return false;
@@ -155,7 +170,9 @@ function* withinLimit(run: Run, paths: readonly string[]): Asking<string[]> {
     return true;
   });
   if (allowed.length < paths.length) {
-    run.notes.add(`I read at most ${MAX_FILES_READ} files for a task: ${allowed.length} of these ${paths.length} were looked at, so this answer is partial.`);
+    run.notes.add(
+      `I read at most ${MAX_FILES_READ} files for a task: ${allowed.length} of these ${paths.length} were looked at, so this answer is partial.`,
+    );
   }
   return allowed;
 }
@@ -166,7 +183,13 @@ function partialNote(run: Run, { path, partial }: FileText): string {
 
 function noteBinaries(run: Run, paths: readonly string[]): void {
   const binaries = paths.filter(isBinary);
-  if (binaries.length > 0) run.notes.add(`Not read, because not text: ${binaries.slice(0, 5).map((path) => shownPath(run.workspace, path)).join(', ')}${binaries.length > 5 ? ` and ${binaries.length - 5} more` : ''}.`);
+  if (binaries.length > 0)
+    run.notes.add(
+      `Not read, because not text: ${binaries
+        .slice(0, 5)
+        .map((path) => shownPath(run.workspace, path))
+        .join(', ')}${binaries.length > 5 ? ` and ${binaries.length - 5} more` : ''}.`,
+    );
 }
 
 /** One missing place among several is a note; a missing only place ends the request. */
@@ -252,7 +275,12 @@ function matchesName(path: string, { kind, text }: NameFilter): boolean {
   const wanted = text.toLowerCase();
   switch (kind) {
     case 'is':
-      return name === wanted || path.toLowerCase() === wanted || path.toLowerCase().endsWith(`/${wanted}`) || name.replace(/\.[^.]+$/, '') === wanted;
+      return (
+        name === wanted ||
+        path.toLowerCase() === wanted ||
+        path.toLowerCase().endsWith(`/${wanted}`) ||
+        name.replace(/\.[^.]+$/, '') === wanted
+      );
     case 'contains':
       return name.includes(wanted);
     case 'starts':

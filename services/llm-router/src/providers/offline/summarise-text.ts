@@ -16,7 +16,10 @@ const MAX_SENTENCES = 2000;
 /** Takes title, headings and the most telling sentences out of a text. */
 export function summariseText(text: string, sentenceCount: number): Extracts {
   const headings = headingsOf(text).map(({ text: heading }) => heading.replace(/^#+\s+/, '').replace(/\s#+$/, ''));
-  const firstLine = linesOf(text).find((line) => line.trim() !== '')?.trim().slice(0, 160);
+  const firstLine = linesOf(text)
+    .find((line) => line.trim() !== '')
+    ?.trim()
+    .slice(0, 160);
   const [title, ...others] = headings.length > 0 ? headings : [firstLine];
   return { title, headings: others.filter((heading) => heading !== undefined), sentences: tellingSentences(text, sentenceCount) };
 }
@@ -46,7 +49,9 @@ function sentencesOf(text: string): string[] {
     else paragraphs.push(`${paragraphs.pop() ?? ''} ${line.trim()}`.trim());
   }
   const sentences = paragraphs.flatMap((paragraph) => paragraph.split(/(?<=[.!?])\s+(?=[\p{Lu}"'(])/u));
-  const telling = sentences.map((sentence) => sentence.trim()).filter((sentence) => weightyWords(sentence).length >= 3 && sentence.length <= 400);
+  const telling = sentences
+    .map((sentence) => sentence.trim())
+    .filter((sentence) => weightyWords(sentence).length >= 3 && sentence.length <= 400);
   return [...new Set(telling)].slice(0, MAX_SENTENCES);
 }
 

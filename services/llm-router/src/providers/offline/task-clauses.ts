@@ -40,7 +40,13 @@ export function splitTask(task: string): Clause[] {
   const sentences = marked.replace(/:\s/g, ' ').split(/[.?!;]+(?=\s|$)|\|/u);
   return sentences
     .flatMap((sentence) => sentence.split(CONNECTOR))
-    .map((part) => part.replace(/\s+/g, ' ').replace(/^[\s,]+|[\s,]+$/g, '').replace(COURTESY, '').trim())
+    .map((part) =>
+      part
+        .replace(/\s+/g, ' ')
+        .replace(/^[\s,]+|[\s,]+$/g, '')
+        .replace(COURTESY, '')
+        .trim(),
+    )
     .filter((words) => words !== '')
     .map((words) => ({ words, slots }));
 }
@@ -65,7 +71,10 @@ function markSlots(text: string, slots: Slot[]): string {
       return mark(looksLikePath(quoted) ? 'path' : 'quoted', quoted);
     },
   );
-  return withoutQuotes.split(' ').map((word) => markWord(word, mark)).join(' ');
+  return withoutQuotes
+    .split(' ')
+    .map((word) => markWord(word, mark))
+    .join(' ');
 }
 
 function markWord(word: string, mark: (kind: Slot['kind'], text: string) => string): string {

@@ -6,13 +6,19 @@ import { FILE_TYPES, NOT_A_PLACE } from './task-words.ts';
 const TYPES = Object.keys(FILE_TYPES).join('|');
 const TYPE = String.raw`(?:<x\d+>|\.?(?:${TYPES}))`;
 const FILE_NOUN = String.raw`(?:source |code |text )?(?:files?|documents?|documentation|docs|pages?|scripts?|sources?|notes?|configs?|modules?|ones)`;
-const TYPED_FILES = new RegExp(String.raw`(?<![\w/])(${TYPE}(?:(?:\s*,\s*|\s+and\s+|\s+or\s+|\s*,\s*(?:and|or)\s+)${TYPE})*)\s+${FILE_NOUN}\b`, 'giu');
+const TYPED_FILES = new RegExp(
+  String.raw`(?<![\w/])(${TYPE}(?:(?:\s*,\s*|\s+and\s+|\s+or\s+|\s*,\s*(?:and|or)\s+)${TYPE})*)\s+${FILE_NOUN}\b`,
+  'giu',
+);
 const TYPE_UNDER = new RegExp(String.raw`\b(?:all|every|the|any)\s+(?:the\s+)?(${TYPE})\s+(?:in|under|inside|below|within)\b`, 'giu');
-const TYPE_ENDING = new RegExp(String.raw`\b(?:end(?:s|ing)?\s+(?:in|with)|extensions?(?:\s+(?:of|is))?|suffix|type)\s+(${TYPE}|<[qp]\d+>)`, 'giu');
+const TYPE_ENDING = new RegExp(
+  String.raw`\b(?:end(?:s|ing)?\s+(?:in|with)|extensions?(?:\s+(?:of|is))?|suffix|type)\s+(${TYPE}|<[qp]\d+>)`,
+  'giu',
+);
 const BEFORE_PLACE = 'in|under|inside|within|below|beneath|from|of|across|over|through|throughout|for';
 
 const FOLDER_FORMS = new RegExp(
-  String.raw`(?:\b(?:${BEFORE_PLACE}|the|our|my|and|list|show|search|scan|read|ls)\s+|(?=<))([\w.-]+|<[qp]\d+>)\s+(?:folders?|director(?:y|ies)|dirs?)\b|\b(?:folder|directory|dir)\s+(?:named\s+|called\s+)?(<[qp]\d+>|(?!that\b|which\b|with\b|has\b|have\b|contain|is\b|are\b)[\w.-]+)`,
+  String.raw`(?:\b(?:${BEFORE_PLACE}|the|our|my|and|list|show|search|scan|read|ls)\s+|(?=<))((?!(?:the|this|that|a|an|each|every)\s)[\w.-]+|<[qp]\d+>)\s+(?:folders?|director(?:y|ies)|dirs?)\b|\b(?:folder|directory|dir)\s+(?:named\s+|called\s+)?(<[qp]\d+>|(?!that\b|which\b|with\b|has\b|have\b|contain|is\b|are\b)[\w.-]+)`,
   'giu',
 );
 
@@ -50,10 +56,15 @@ function namesIn(clause: Clause, taken: readonly string[], action: 'find' | 'oth
   const word = String.raw`(<[qp]\d+>|[\w.-]+)`;
   const text = (mark: string) => slotOf(clause, mark)?.text ?? mark;
   const partOfName =
-    new RegExp(String.raw`\bnam(?:es?|ed)\b[^<]*?\b(contain|contains|containing|include|includes|including|has|have|start|starts|starting|begin|begins|beginning|end|ends|ending|match|matches|matching|like)(?:\s+(?:with|in))?\s+(?:the\s+)?(?:word\s+|string\s+|text\s+)?${word}`, 'iu').exec(clause.words) ??
+    new RegExp(
+      String.raw`\bnam(?:es?|ed)\b[^<]*?\b(contain|contains|containing|include|includes|including|has|have|start|starts|starting|begin|begins|beginning|end|ends|ending|match|matches|matching|like)(?:\s+(?:with|in))?\s+(?:the\s+)?(?:word\s+|string\s+|text\s+)?${word}`,
+      'iu',
+    ).exec(clause.words) ??
     new RegExp(String.raw`\b(with|having|containing)\s+${word}\s+in\s+(?:the|their|its)\s+(?:file\s*)?names?\b`, 'iu').exec(clause.words);
   if (partOfName?.[2]) return [{ kind: nameKind(partOfName[1] ?? ''), text: text(partOfName[2]) }];
-  const named = new RegExp(String.raw`\b(?:named|called|titled|by the name(?: of)?|with the (?:file\s?)?name)\s+${word}`, 'iu').exec(clause.words);
+  const named = new RegExp(String.raw`\b(?:named|called|titled|by the name(?: of)?|with the (?:file\s?)?name)\s+${word}`, 'iu').exec(
+    clause.words,
+  );
   const isFolderName = /\b(?:folder|directory)\s+(?:named|called)\b/i.test(clause.words) && !/\bfind|locate|where\b/i.test(clause.words);
   if (named?.[1] && !isFolderName) return [nameFilter(text(named[1]))];
   const globs = pathMarks(clause).filter((path) => path.includes('*') && !/^(?:\*\*\/)?\*\.[a-z0-9]+$/i.test(path));
@@ -98,7 +109,10 @@ function placesIn(clause: Clause, taken: readonly string[]): Place[] {
   }
   const listed = /^(?:ls|list|tree|show|open)\s+(?:the\s+)?([\w-]+)$/i.exec(words)?.[1];
   if (listed !== undefined && isBarePlace(listed, taken)) add(listed, 'either');
-  const bare = new RegExp(String.raw`\b(?:${BEFORE_PLACE})\s+(?:the\s+|our\s+|my\s+)?([\w-]+)(?!\w)(?:\s+and\s+(?:the\s+)?([\w-]+)(?=\s*(?:$|[,?])))?(?!\s+(?:files?|documents?|pages?|scripts?))`, 'giu');
+  const bare = new RegExp(
+    String.raw`\b(?:${BEFORE_PLACE})\s+(?:the\s+|our\s+|my\s+)?([\w-]+)(?!\w)(?:\s+and\s+(?:the\s+)?([\w-]+)(?=\s*(?:$|[,?])))?(?!\s+(?:files?|documents?|pages?|scripts?))`,
+    'giu',
+  );
   for (const match of words.matchAll(bare)) {
     for (const name of [match[1], match[2]]) {
       if (name !== undefined && isBarePlace(name, taken)) add(name, 'either');
@@ -113,11 +127,19 @@ function isBarePlace(name: string, taken: readonly string[]): boolean {
 }
 
 function refersBackIn(words: string): boolean {
-  return /\b(?:it|its|them|they|their|theirs|this file|that file|this one|that one|these|those|the same|the former|the latter|the (?:winner|result|results)|each one|each of|of each)\b|\b(?:the|each|every) file\b(?!\s+(?:that|which|with|in|under|named|called|<))/i.test(words);
+  return /\b(?:it|its|them|they|their|theirs|this file|that file|this one|that one|these|those|the same|the former|the latter|the (?:winner|result|results)|each one|each of|of each)\b|\b(?:the|each|every) file\b(?!\s+(?:that|which|with|in|under|named|called|<))/i.test(
+    words,
+  );
 }
 
 function depthIn(words: string): Selection['depth'] {
-  if (/\b(?:directly|top[- ]level|immediate(?:ly)?|not (?:in|including) (?:sub|nested)|no subfolders|without (?:its |the )?subfolders|non-?recursive(?:ly)?|only in the root|excluding subfolders)\b/i.test(words)) return 'direct';
-  const says = /\b(?:recursive(?:ly)?|sub-?(?:folders|directories|folder|directory)|nested|under|below|beneath|throughout|across|anywhere|everywhere|whole|entire|tree|all|every|each)\b|\*\*/i;
+  if (
+    /\b(?:directly|top[- ]level|immediate(?:ly)?|not (?:in|including) (?:sub|nested)|no subfolders|without (?:its |the )?subfolders|non-?recursive(?:ly)?|only in the root|excluding subfolders)\b/i.test(
+      words,
+    )
+  )
+    return 'direct';
+  const says =
+    /\b(?:recursive(?:ly)?|sub-?(?:folders|directories|folder|directory)|nested|under|below|beneath|throughout|across|anywhere|everywhere|whole|entire|tree|all|every|each)\b|\*\*/i;
   return says.test(words) ? 'recursive' : 'unsaid';
 }

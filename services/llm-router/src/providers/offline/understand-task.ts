@@ -26,14 +26,37 @@ export function understandTask(task: string): Understood[] {
   const parts: Understood[] = [];
   let opening = '';
   for (const clause of splitTask(task)) {
+    if (opening === '' && parts.length > 0 && ALREADY_SAID.test(clause.words)) continue;
     const joined = { ...clause, words: opening === '' ? clause.words : `${opening}, ${clause.words}` };
-    const part = understandClause(clause, joined);
+    const part = matchingLines(clause, parts) ?? understandClause(clause, joined);
     opening = part.kind === 'unclear' && mayOpen(clause) ? joined.words : '';
     if (opening === '') parts.push(part);
     if (parts.length > MAX_CLAUSES) return [{ kind: 'unclear', words: `a task of more than ${MAX_CLAUSES} parts` }];
   }
   if (opening !== '') parts.push({ kind: 'unclear', words: plainWords({ words: opening, slots: splitTask(task)[0]?.slots ?? [] }) });
   return withoutPreparation(parts);
+}
+
+/** Listings and extracts are counted anyway, so these clauses owe nothing further. */
+const ALREADY_SAID =
+  /^(?:how many (?:there are|are there|they are|you found|were found)|what (?:it|they) contains?)(?: in total| altogether)?$/i;
+
+/** "… and quote the matching lines": the lines with what the clause before looked for. */
+function matchingLines(clause: Clause, parts: readonly Understood[]): Understood | undefined {
+  if (!/\b(?:matching|those|these|the relevant) lines\b/i.test(clause.words)) return undefined;
+  const earlier = parts.findLast((part) => part.kind === 'request');
+  const phrases = earlier?.request.selection.mentions.phrases ?? [];
+  if (earlier === undefined || phrases.length === 0) return undefined;
+  const extracts = phrases.map((phrase) => ({ kind: 'lines-with', phrase }) as const);
+  const selection: Selection = {
+    places: [],
+    refersBack: true,
+    depth: 'unsaid',
+    extensions: [],
+    names: [],
+    mentions: { phrases: [], needsAll: true, isNegated: false },
+  };
+  return { kind: 'request', request: { selection, action: { kind: 'extract', extracts } }, words: plainWords(clause) };
 }
 
 function understandClause(clause: Clause, joined: Clause): Understood {
@@ -78,7 +101,10 @@ function plainWords(clause: Clause): string {
 function requestIn(clause: Clause): FileRequest | undefined {
   const field = jsonFieldIn(clause);
   if (field) return { selection: selectionFor(clause, [field], { kind: 'json-field', field }), action: { kind: 'json-field', field } };
-  const isAboutNames = /\bnam(?:e|es|ed)\b[^<]*\b(?:contain|includ|start|begin|end|match|like|has)\w*|\bin\s+(?:the|their|its)\s+(?:file\s*)?names?\b|\b(?:named|called)\b/i.test(clause.words);
+  const isAboutNames =
+    /\bnam(?:e|es|ed)\b[^<]*\b(?:contain|includ|start|begin|end|match|like|has)\w*|\bin\s+(?:the|their|its)\s+(?:file\s*)?names?\b|\b(?:named|called)\b/i.test(
+      clause.words,
+    );
   const mentions = isAboutNames ? { phrases: [], needsAll: true, isNegated: false } : phrasesIn(clause);
   const action = actionIn(clause, mentions.phrases);
   if (action === undefined) return undefined;
@@ -102,40 +128,75 @@ function usesPhrase(action: Action): boolean {
 
 function actionIn(clause: Clause, phrases: readonly string[]): Action | undefined {
   const { words } = clause;
-  const isShow = !/\bcontents?\s+of\s+(?:the\s+)?\S+\s+(?:folder|directory)\b/i.test(words) && /^(?:show|display|print|read|open|cat|view|quote|output|give|what does|what do)\b|\bcontents?\s+of\b|\bwhat(?:'s| is)\s+in\b|\bfull text\b/i.test(words);
+  const isShow =
+    !/\bcontents?\s+of\s+(?:the\s+)?\S+\s+(?:folder|directory)\b/i.test(words) &&
+    /^(?:show|display|print|read|open|cat|view|quote|output|give|what does|what do)\b|\bcontents?\s+of\b|\bwhat(?:'s| is)\s+in\b|\bfull text\b/i.test(
+      words,
+    );
   if (isComparison(words)) return { kind: 'compare' };
   if (phrases.length > 0 && /^(?:do|does|is|are)\b(?! there\b)|\b(?:say|says|tell|tells|written)\s+(?:\w+\s+)?about\b/i.test(words)) {
     return { kind: 'extract', extracts: phrases.map((phrase) => ({ kind: 'lines-with', phrase })) };
   }
-  const summary = /\bsummar|\boverview\b|\bgist\b|\btl;?dr\b|\bkey (?:points|ideas)\b|\bwhat\b.*\babout\b|^describe\b|\bin a nutshell\b|\bmain points\b/i;
+  const summary =
+    /\bsummar|\boverview\b|\bgist\b|\btl;?dr\b|\bkey (?:points|ideas)\b|\bwhat\b.*\babout\b|^describe\b|\bin a nutshell\b|\bmain points\b|^about\b/i;
   if (summary.test(words)) return { kind: 'summarise', sentences: sentencesWanted(words) };
   const isPick = pickIn(clause, phrases) !== undefined;
   if (isPick) return pickedAction(clause, phrases, isShow);
-  const counting = /\bhow (?:many|long|often|frequently|big|large)\b|\bcount(?:s|ed)?\b|\b(?:total )?number of\b|\btotal\b|\bsizes?\b|\bhow much\b|\bword counts?\b/i.test(words);
+  const counting =
+    /\bhow (?:many|long|often|frequently|big|large)\b|\bcount(?:s|ed)?\b|\b(?:total )?number of\b|\btotal\b|\bsizes?\b|\bhow much\b|\bword counts?\b/i.test(
+      words,
+    );
   if (counting) return countingAction(clause, phrases);
   if (/\bfirst|last|top|final|head of|tail of|beginning of|end of|lines?\s+\d/i.test(words) && partIn(words).kind !== 'whole') {
     return { kind: 'read', part: partIn(words) };
   }
   const extracts = extractsIn(clause, phrases);
   if (extracts.length > 0) return { kind: 'extract', extracts };
-  if (phrases.length > 0 && /\bfiles?\b|\bdocuments?\b|\bpages?\b|\bwhich\b|\bwhat\b|^where\b|^(?:find|search|grep|look|locate|list|scan)\b/i.test(words)) return whereIs(words, phrases);
-  if (/\bwhen\b.*\b(?:modified|changed|updated)\b|\blast (?:modified|changed|updated)\b/i.test(words)) return { kind: 'measure', measures: [{ kind: 'age' }] };
-  const isListing = /\bfiles?\b|\bfolders?\b|\bdirector|\bdocuments\b|\bscripts\b|\bentries\b|\btree\b|\bstructure\b|^ls\b|\bwhat(?:'s| is)? (?:in|inside|under)\b|<x\d+>/i.test(words);
+  if (
+    phrases.length > 0 &&
+    /\bfiles?\b|\bdocuments?\b|\bpages?\b|\bwhich\b|\bwhat\b|^where\b|^(?:find|search|grep|look|locate|list|scan)\b/i.test(words)
+  )
+    return whereIs(words, phrases);
+  if (/\bwhen\b.*\b(?:modified|changed|updated)\b|\blast (?:modified|changed|updated)\b/i.test(words))
+    return { kind: 'measure', measures: [{ kind: 'age' }] };
+  const isListing =
+    /\bfiles?\b|\bfolders?\b|\bdirector|\bdocuments\b|\bscripts\b|\bentries\b|\btree\b|\bstructure\b|^ls\b|\bwhat(?:'s| is)? (?:in|inside|under)\b|<x\d+>/i.test(
+      words,
+    );
   const namesFile = /<p\d+>/.test(words) && !/(?:folder|director)/i.test(words);
-  if (isShow && (namesFile || /\b(?:it|them|file|files|ones?|each|both|contents?)\b/i.test(words)) && !/^(?:show|display|print|give)\b.*\bfiles\b(?!.*\bcontent)/i.test(words)) {
+  if (
+    isShow &&
+    (namesFile || /\b(?:it|them|file|files|ones?|each|both|contents?)\b/i.test(words)) &&
+    !/^(?:show|display|print|give)\b.*\bfiles\b(?!.*\bcontent)/i.test(words)
+  ) {
     return { kind: 'read', part: { kind: 'whole' } };
   }
-  if (/^(?:list|find|locate|search|enumerate|identify|get|collect|gather|ls)\b|^(?:which|what|where)\b|^(?:show|display|print|give|see|report)\b|\bare there\b/i.test(words) && (isListing || namesFile)) {
+  if (
+    /^(?:list|find|locate|search|enumerate|identify|get|collect|gather|ls)\b|^(?:which|what|where)\b|^(?:show|display|print|give|see|report)\b|\bare there\b/i.test(
+      words,
+    ) &&
+    (isListing || namesFile)
+  ) {
     return { kind: 'list', what: listedThings(words) };
   }
-  if (/^(?:look at|look into|take|check|inspect|load|fetch|read through)\b/i.test(words) && namesFile) return { kind: 'read', part: { kind: 'whole' } };
-  if (isListing && /^(?:(?:all|the|every|any|only|is|are|there|a|an|<x\d+>|[\w.]+)\s+){0,4}?(?:files?|folders|directories|documents)\b/i.test(words)) return { kind: 'list', what: listedThings(words) };
-  if (/^(?:list|ls|tree)\b/i.test(words)) return { kind: 'list', what: 'entries' };
+  if (/^(?:look at|look into|take|check|inspect|load|fetch|read through)\b/i.test(words) && namesFile)
+    return { kind: 'read', part: { kind: 'whole' } };
+  if (
+    isListing &&
+    /^(?:(?:all|the|every|any|only|is|are|there|a|an|<x\d+>|[\w.]+)\s+){0,4}?(?:files?|folders|directories|documents)\b/i.test(words)
+  )
+    return { kind: 'list', what: listedThings(words) };
+  if (/^(?:list|ls|tree|explore)\b/i.test(words)) return { kind: 'list', what: 'entries' };
   return undefined;
 }
 
 function isComparison(words: string): boolean {
-  if (/^(?:compare|diff|contrast)\b|\bdiffer(?:s|ence|ences|ent)?\b|\bin common\b|\bcommon lines\b|\bshared? (?:by|lines)\b|\bidentical\b|\bthe same\b.*\bas\b/i.test(words)) return true;
+  if (
+    /^(?:compare|diff|contrast)\b|\bdiffer(?:s|ence|ences|ent)?\b|\bin common\b|\bcommon lines\b|\bshared? (?:by|lines)\b|\bidentical\b|\bthe same\b.*\bas\b/i.test(
+      words,
+    )
+  )
+    return true;
   return /\bshare\b.*\blines?\b/i.test(words);
 }
 
@@ -152,15 +213,26 @@ function pickedAction(clause: Clause, phrases: readonly string[], isShow: boolea
     if (extracts.length > 0) return { kind: 'extract', extracts };
   }
   const countOf = /\bhow many (lines|words|characters|headings|bytes)\b/i.exec(words)?.[1];
-  if (countOf) return { kind: 'measure', measures: [{ kind: countOf.toLowerCase() === 'bytes' ? 'size' : (countOf.toLowerCase() as 'lines') }] };
-  return isShow && /^(?:read|open|cat|print|display)\b|\bcontents?\b/i.test(words) ? { kind: 'read', part: { kind: 'whole' } } : { kind: 'name' };
+  if (countOf)
+    return { kind: 'measure', measures: [{ kind: countOf.toLowerCase() === 'bytes' ? 'size' : (countOf.toLowerCase() as 'lines') }] };
+  return isShow && /^(?:read|open|cat|print|display)\b|\bcontents?\b/i.test(words)
+    ? { kind: 'read', part: { kind: 'whole' } }
+    : { kind: 'name' };
 }
 
 function countingAction(clause: Clause, phrases: readonly string[]): Action | undefined {
   const { words } = clause;
-  const countsFiles = /\b(?:how many|count|number of|total)\s+(?:of\s+)?(?:(?:all|the|different|of|every)\s+)*(?:[\w.]+\s+|<x\d+>\s+|(?:,|and|or)\s*){0,4}?(files?|documents?|pages|scripts|folders?|director(?:y|ies)|subfolders|subdirectories|entries|modules)\b(?!\s+(?:has|have))/i.exec(words)?.[1];
+  if (phrases.length > 0 && /\bhow many\s+(?:of\s+(?:them|these|those)\s+)?(?:mention|contain|include|refer)/i.test(words))
+    return { kind: 'count-files', what: 'files' };
+  const countsFiles =
+    /\b(?:how many|count|number of|total)\s+(?:of\s+)?(?:(?:all|the|different|of|every)\s+)*(?:[\w.]+\s+|<x\d+>\s+|(?:,|and|or)\s*){0,4}?(files?|documents?|pages|scripts|folders?|director(?:y|ies)|subfolders|subdirectories|entries|modules)\b(?!\s+(?:has|have))/i.exec(
+      words,
+    )?.[1];
   const measures = measuresIn(clause, phrases);
-  const countsInside = /\b(?:how many|count|number of|total)\s+(?:of\s+)?(?:(?:all|the|different|unique|total)\s+)*(?:lines?|words?|characters?|bytes?|headings?|sections?|to-?dos?|fixmes?|urls?|links?|e-?mails?|numbers|times|occurrences?|mentions|instances|sizes?|(?:word|line)s? and)\b/i.test(words);
+  const countsInside =
+    /\b(?:how many|count|number of|total)\s+(?:of\s+)?(?:(?:all|the|different|unique|total)\s+)*(?:lines?|words?|characters?|bytes?|headings?|sections?|to-?dos?|fixmes?|urls?|links?|e-?mails?|numbers|times|occurrences?|mentions|instances|sizes?|(?:word|line)s? and)\b/i.test(
+      words,
+    );
   if (countsFiles !== undefined && !countsInside) return { kind: 'count-files', what: countedThings(words, countsFiles) };
   const matchingLines = phrases.length > 0 && /\blines?\b/i.test(words) && !measures.some(({ kind }) => kind === 'occurrences');
   if (matchingLines) return { kind: 'extract', extracts: extractsIn(clause, phrases) };
@@ -171,7 +243,7 @@ function countingAction(clause: Clause, phrases: readonly string[]): Action | un
 
 /** "Where is X mentioned" wants the lines; "which files mention X" wants the files. */
 function whereIs(words: string, phrases: readonly string[]): Action {
-  const wantsFiles = /\bfiles?\b|\bdocuments?\b|\bpages?\b|\bscripts?\b|^which\b/i.test(words);
+  const wantsFiles = /\bfiles?\b|\bnotes?\b|\bdocuments?\b|\bpages?\b|\bscripts?\b|^which\b/i.test(words);
   if (wantsFiles) return { kind: 'list', what: 'files' };
   return { kind: 'extract', extracts: phrases.map((phrase) => ({ kind: 'lines-with', phrase })) };
 }

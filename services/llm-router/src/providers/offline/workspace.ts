@@ -39,7 +39,12 @@ const MAX_FOLDERS = 64;
 export function* openWorkspace(tools: GrantedTools): Asking<Workspace> {
   if (!tools.has('list_allowed_directories')) return { tools, roots: ['.'] };
   const reply = yield* ask('list_allowed_directories', {});
-  const roots = reply.isError ? [] : reply.text.split('\n').slice(1).filter((line) => line.trim() !== '');
+  const roots = reply.isError
+    ? []
+    : reply.text
+        .split('\n')
+        .slice(1)
+        .filter((line) => line.trim() !== '');
   return { tools, roots: roots.length > 0 ? withoutNested(roots) : ['.'] };
 }
 
@@ -196,7 +201,7 @@ const isLeftOut = (path: string) => LEFT_OUT.includes(path.slice(path.lastIndexO
 const depthOf = (path: string) => path.split('/').length;
 
 /** The folder that holds a path. */
-export function parentOf(path: string): string {
+function parentOf(path: string): string {
   const slash = path.lastIndexOf('/');
   return slash < 0 ? '.' : path.slice(0, Math.max(1, slash));
 }

@@ -1,0 +1,104 @@
+import { type LlmCommand, llmCommand, type ModelCatalog, subjects, type ToolCatalog, toolCommand, TYPES, type WorkerAnswer } from '@mandate/contracts';
+import { type RunningService, serveAttempts, type ServiceDefinition, startService, type Working } from '@mandate/service-kit';
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+
+const config = z.object({ COMMAND_KEY: z.string() });
+
+/** One tool of each effect, and one model at $1 in and $2 out per million tokens. */
+export const instantTools: ToolCatalog = {
+  tools: [
+    { name: 'core__look', description: 'Looks.', inputSchema: { type: 'object' }, effect: 'read_only', tenants: ['acme', 'globex'] },
+    { name: 'core__send', description: 'Sends.', inputSchema: { type: 'object' }, effect: 'non_idempotent', tenants: ['acme', 'globex'] },
+  ],
+};
+export const instantModels: ModelCatalog = {
+  priceVersion: 'instant@1',
+  defaultModel: 'instant',
+  models: [{ id: 'instant', provider: 'instant', tier: 'cheap', contextTokens: 100_000, maxOutputTokens: 1_000, inputMicroUsdPerMillionTokens: 1_000_000, outputMicroUsdPerMillionTokens: 2_000_000, priced: true }],
+};
+
+export interface InstantWorkers {
+  /** Attempts that were really run, in order: the oracle of what happened. */
+  readonly ran: readonly { readonly workflow: string; readonly attempt: string; readonly tool?: string }[];
+  /** Held back until released; for commands that are in flight while something else happens. */
+  hold(): () => void;
+  readonly services: readonly RunningService[];
+  stop(): Promise<void>;
+}
+
+/**
+ * Workers that answer at once, over the real bus and the real worker's half of the protocol: what is left of a step is
+ * the core. `[[turns:N]]` in the task makes N model calls with a tool call between them (`[[tool:core__send]]` says which).
+ */
+export async function startInstantWorkers(env: (user: string) => NodeJS.ProcessEnv, keys: { readonly analyze: string; readonly llm: string; readonly tool: string }): Promise<InstantWorkers> {
+  const ran: { workflow: string; attempt: string; tool?: string }[] = [];
+  let gate = Promise.resolve();
+  const llm: ServiceDefinition<typeof config> = {
+    name: 'llm-router', config, secrets: [],
+    start: async (context) => working(context, instantModels, serveAttempts(context, {
+      kind: 'llm', type: TYPES.llmRun, schema: llmCommand, commandKey: keys.llm, concurrency: 512, guard: () => 'claim',
+      run: async (command) => {
+        ran.push({ workflow: command.workflow, attempt: command.attempt });
+        await gate;
+        return modelAnswer(command);
+      },
+    })),
+  };
+  const tool: ServiceDefinition<typeof config> = {
+    name: 'tool-runner', config, secrets: [],
+    start: async (context) => working(context, instantTools, serveAttempts(context, {
+      kind: 'tool', type: TYPES.toolRun, schema: toolCommand, commandKey: keys.tool, concurrency: 512, guard: (command) => (command.body.effect === 'non_idempotent' ? 'start' : 'claim'),
+      run: async (command) => {
+        ran.push({ workflow: command.workflow, attempt: command.attempt, tool: command.body.tool });
+        await gate;
+        return { kind: 'tool', isError: false, truncated: false, content: { text: 'seen' } };
+      },
+    })),
+  };
+  const services = await Promise.all([
+    startService(llm, { ...env('llm-router'), COMMAND_KEY: keys.llm }),
+    startService(tool, { ...env('tool-runner'), COMMAND_KEY: keys.tool }),
+  ]);
+  return {
+    ran,
+    services,
+    hold: () => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      gate = promise;
+      return resolve;
+    },
+    stop: async () => {
+      await Promise.all(services.map((service) => service.stop()));
+    },
+  };
+}
+
+function working(context: Parameters<ServiceDefinition<typeof config>['start']>[0], catalog: unknown, consumption: ReturnType<typeof serveAttempts>): Working {
+  const service = catalog === instantTools ? 'tool-runner' : 'llm-router';
+  const answering = context.bus.answer(subjects.query(service, 'catalog'), service, async () => ({ ok: true, value: catalog }));
+  const hash = createHash('sha256').update(JSON.stringify(catalog)).digest('hex');
+  return {
+    ready: () => ({ ok: true, missing: [] }),
+    inFlight: () => consumption.inFlight,
+    catalogHash: () => hash,
+    stop: async () => {
+      answering.stop();
+      await consumption.stop(1_000);
+    },
+  };
+}
+
+function modelAnswer(command: LlmCommand): WorkerAnswer {
+  const [first] = command.body.messages;
+  const task = first?.role === 'user' ? first.text : '';
+  const turns = Number(/\[\[turns:(\d+)\]\]/.exec(task)?.[1] ?? 1);
+  const tool = /\[\[tool:([a-z_]+)\]\]/.exec(task)?.[1] ?? 'core__look';
+  const said = command.body.messages.filter((message) => message.role === 'assistant').length;
+  const calls = said + 1 < turns ? [{ callId: `c${said}`, tool, args: {} }] : [];
+  return {
+    kind: 'llm', provider: 'instant', model: 'instant', priceVersion: 'instant@1',
+    usage: { inputTokens: 20, outputTokens: 5, cachedInputTokens: 0, reasoningTokens: 0 }, costMicroUsd: 30, finishReason: calls.length > 0 ? 'tool_calls' : 'stop', upstreamRequests: 1,
+    content: { text: calls.length > 0 ? '' : `done after ${said + 1} turns`, calls },
+  };
+}
