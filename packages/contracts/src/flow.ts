@@ -92,7 +92,10 @@ export interface ConsumerSpec {
   readonly maxAckPending: number;
 }
 
-const worker = (stream: StreamName, owner: ServiceName, filter: string): ConsumerSpec => ({ stream, name: owner, filter, owner, ackWaitMs: 4_000, maxAckPending: 2_000 });
+/** Short, so that a dead worker's attempts are noticed soon; a living one says three times in it that it is at work. */
+export const WORKER_ACK_WAIT_MS = 2_500;
+
+const worker = (stream: StreamName, owner: ServiceName, filter: string): ConsumerSpec => ({ stream, name: owner, filter, owner, ackWaitMs: WORKER_ACK_WAIT_MS, maxAckPending: 2_000 });
 
 export const CONSUMERS: readonly ConsumerSpec[] = [
   worker('CMD_ANALYZE', 'analyzer', 'cmd.analyze.>'),

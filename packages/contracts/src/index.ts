@@ -3,7 +3,7 @@ export { type ParkReason, PARK_REASONS, type Problem, WORKER_ERROR_CODES, WORKER
 export { EVENT_SCHEMAS, EVENT_VERSIONS, storedEvent, type StoredEvent, UnknownEventVersion, upcast, UPCASTERS } from './events.ts';
 export { content, fact, holdsOf } from './fields.ts';
 export {
-  CONSUMERS, type ConsumerSpec, FLOW, type Party, type Route, type ServiceName, SERVICES, type StreamName, STREAMS, type StreamSpec, TYPES, WORKERS,
+  CONSUMERS, type ConsumerSpec, FLOW, type Party, type Route, type ServiceName, SERVICES, type StreamName, STREAMS, type StreamSpec, TYPES, WORKER_ACK_WAIT_MS, WORKERS,
 } from './flow.ts';
 export { jsonDepth, LIMITS } from './limits.ts';
 export {

@@ -44,6 +44,7 @@ export function consume(bus: Bus, options: ConsumeOptions): Consumption {
   const running = new Map<number, Running>();
   let stopped = false;
   let messages: ConsumerMessages | undefined;
+  let roomForOne: (() => void) | undefined;
 
   const signals = setInterval(() => {
     const due = Date.now() - options.ackWaitMs / 3;
@@ -81,8 +82,8 @@ export function consume(bus: Bus, options: ConsumeOptions): Consumption {
         message.nak();
         continue;
       }
-      void run(message);
-      while (running.size >= options.concurrency && !stopped) await Promise.race([...running.values()].map((entry) => entry.done));
+      run(message);
+      if (running.size >= options.concurrency) await new Promise<void>((go) => (roomForOne = go));
     }
   };
 
@@ -92,7 +93,11 @@ export function consume(bus: Bus, options: ConsumeOptions): Consumption {
     entry.done = options
       .handle(deliveryOf(entry))
       .catch((error: unknown) => options.onProblem?.(`handler of ${options.stream}/${options.consumer}: ${(error as Error).message}`))
-      .finally(() => running.delete(message.seq));
+      .finally(() => {
+        running.delete(message.seq);
+        roomForOne?.();
+        roomForOne = undefined;
+      });
   };
 
   const looping = loop();

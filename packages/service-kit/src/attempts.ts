@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import {
-  type AttemptResult, type Command, parseCloudEvent, parseMessage, type ParkReason, startGrant, stopNotice, subjects, TYPES, WORKER_ERRORS, type WorkerAnswer, type WorkerErrorCode, WORKERS,
+  type AttemptResult, type Command, parseCloudEvent, parseMessage, type ParkReason, startGrant, stopNotice, subjects, TYPES, WORKER_ERRORS, type WorkerAnswer, type WorkerErrorCode, WORKER_ACK_WAIT_MS, WORKERS,
 } from '@mandate/contracts';
 import { claim, consume, type Consumption, type Delivery, isSigned, SIGNATURE_HEADER } from '@mandate/messaging';
 import { LRUCache } from 'lru-cache';
@@ -248,7 +248,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   const consumption = consume(bus, {
     ...WORKERS[options.kind],
     concurrency: options.concurrency,
-    ackWaitMs: 4_000,
+    ackWaitMs: WORKER_ACK_WAIT_MS,
     handle,
     onProblem: (problem) => log.warn({ problem }, 'consumer'),
   });

@@ -27,38 +27,53 @@ export interface InstantWorkers {
   stop(): Promise<void>;
 }
 
+/** What a test sees and holds back of the workers in its own process. */
+export interface InstantHooks {
+  readonly onRun?: (run: InstantWorkers['ran'][number]) => void;
+  /** Awaited before every answer. */
+  readonly gate?: () => Promise<void>;
+}
+
+/** The definition of one instant worker, for `startService` in a test or `runService` in a process of its own. */
+export function instantWorker(kind: 'llm' | 'tool', hooks: InstantHooks = {}): ServiceDefinition<typeof config> {
+  return kind === 'llm' ? instantModel(hooks) : instantTool(hooks);
+}
+
+const instantModel = (hooks: InstantHooks): ServiceDefinition<typeof config> => ({
+  name: 'llm-router', config, secrets: ['COMMAND_KEY'],
+  start: async (context) => working(context, instantModels, serveAttempts(context, {
+    kind: 'llm', type: TYPES.llmRun, schema: llmCommand, commandKey: context.config.COMMAND_KEY, concurrency: 512, guard: () => 'claim',
+    run: async (command) => {
+      hooks.onRun?.({ workflow: command.workflow, attempt: command.attempt });
+      await hooks.gate?.();
+      return modelAnswer(command);
+    },
+  })),
+});
+
+const instantTool = (hooks: InstantHooks): ServiceDefinition<typeof config> => ({
+  name: 'tool-runner', config, secrets: ['COMMAND_KEY'],
+  start: async (context) => working(context, instantTools, serveAttempts(context, {
+    kind: 'tool', type: TYPES.toolRun, schema: toolCommand, commandKey: context.config.COMMAND_KEY, concurrency: 512, guard: (command) => (command.body.effect === 'non_idempotent' ? 'start' : 'claim'),
+    run: async (command) => {
+      hooks.onRun?.({ workflow: command.workflow, attempt: command.attempt, tool: command.body.tool });
+      await hooks.gate?.();
+      return { kind: 'tool', isError: false, truncated: false, content: { text: 'seen' } };
+    },
+  })),
+});
+
 /**
  * Workers that answer at once, over the real bus and the real worker's half of the protocol: what is left of a step is
  * the core. `[[turns:N]]` in the task makes N model calls with a tool call between them (`[[tool:core__send]]` says which).
  */
 export async function startInstantWorkers(env: (user: string) => NodeJS.ProcessEnv, keys: { readonly analyze: string; readonly llm: string; readonly tool: string }): Promise<InstantWorkers> {
-  const ran: { workflow: string; attempt: string; tool?: string }[] = [];
+  const ran: InstantWorkers['ran'][number][] = [];
   let gate = Promise.resolve();
-  const llm: ServiceDefinition<typeof config> = {
-    name: 'llm-router', config, secrets: [],
-    start: async (context) => working(context, instantModels, serveAttempts(context, {
-      kind: 'llm', type: TYPES.llmRun, schema: llmCommand, commandKey: keys.llm, concurrency: 512, guard: () => 'claim',
-      run: async (command) => {
-        ran.push({ workflow: command.workflow, attempt: command.attempt });
-        await gate;
-        return modelAnswer(command);
-      },
-    })),
-  };
-  const tool: ServiceDefinition<typeof config> = {
-    name: 'tool-runner', config, secrets: [],
-    start: async (context) => working(context, instantTools, serveAttempts(context, {
-      kind: 'tool', type: TYPES.toolRun, schema: toolCommand, commandKey: keys.tool, concurrency: 512, guard: (command) => (command.body.effect === 'non_idempotent' ? 'start' : 'claim'),
-      run: async (command) => {
-        ran.push({ workflow: command.workflow, attempt: command.attempt, tool: command.body.tool });
-        await gate;
-        return { kind: 'tool', isError: false, truncated: false, content: { text: 'seen' } };
-      },
-    })),
-  };
+  const hooks: InstantHooks = { onRun: (run) => ran.push(run), gate: () => gate };
   const services = await Promise.all([
-    startService(llm, { ...env('llm-router'), COMMAND_KEY: keys.llm }),
-    startService(tool, { ...env('tool-runner'), COMMAND_KEY: keys.tool }),
+    startService(instantWorker('llm', hooks), { ...env('llm-router'), COMMAND_KEY: keys.llm }),
+    startService(instantWorker('tool', hooks), { ...env('tool-runner'), COMMAND_KEY: keys.tool }),
   ]);
   return {
     ran,

@@ -1,5 +1,5 @@
 import type { WorkerAnswer } from '@mandate/contracts';
-import type { TaskAnalysis } from './analyze-task.ts';
+import type { TaskAnalysis } from './task-analysis.ts';
 
 /** Reasons that are kept of one analysis. */
 const MAX_REASONS = 50;

@@ -224,13 +224,14 @@ export class Partition {
     }
     this.#shared.told.accepted(tenant, request, workflow, decision.kind === 'nothing', cause.traceparent);
     if (decision.kind === 'nothing') this.#shared.told.result(held, cause.traceparent);
+    this.#memory.forgetEnded(held);
   }
 
   async #cancel(message: Extract<InboxMessage, { kind: 'cancel' }>): Promise<void> {
     const { tenant, request } = message;
     const held = await this.#memory.get(message.workflow);
     if (held.tenant !== tenant) {
-      if (held.state.version === 0) this.#memory.discard(held);
+      this.#memory.forgetEnded(held);
       return this.#shared.told.refused(tenant, request, { code: 'WorkflowUnknown', message: 'There is no such workflow to cancel.', next: REFUSALS.WorkflowUnknown });
     }
     const { decision, done } = this.#decide(held, { kind: 'cancel', request }, message.content, message.cause);
@@ -244,7 +245,10 @@ export class Partition {
     const held = await this.#memory.get(message.workflow);
     const { runner, attempt } = message.input;
     const answer = { workflow: message.workflow, attempt };
-    if (held.tenant !== message.tenant) return this.#shared.told.grant(runner, { ...answer, granted: false });
+    if (held.tenant !== message.tenant) {
+      this.#memory.forgetEnded(held);
+      return this.#shared.told.grant(runner, { ...answer, granted: false });
+    }
     const { decision, done } = this.#decide(held, message.input, undefined, message.cause);
     await done;
     const other = held.state.attempts.get(attempt)?.runner;
@@ -256,8 +260,7 @@ export class Partition {
     const held = await this.#memory.get(message.workflow);
     if (held.tenant !== message.tenant) {
       // Absent or foreign: nothing of ours can be waiting for it.
-      if (held.state.version === 0) this.#memory.discard(held);
-      return;
+      return this.#memory.forgetEnded(held);
     }
     const attempt = held.state.attempts.get(message.result.attempt as OpenAttempt['id']);
     const granted = new Set((attempt === undefined ? undefined : held.state.agents.get(attempt.agent))?.granted.tools.map((tool) => tool.name));
@@ -364,7 +367,8 @@ export class Partition {
       this.#owed.delete(held.id);
       if (events.some((event) => event.type === 'task.completed' || event.type === 'task.failed' || event.type === 'task.cancelled')) this.#shared.told.result(held, traceparent);
     }
-    this.#setClock(held);
+    if (isOpen(held.state)) this.#setClock(held);
+    else this.#memory.forgetEnded(held);
   }
 
   /** Sends a command; sending it again is harmless. What the bus does not take is sent again later. */
@@ -425,8 +429,8 @@ export class Partition {
     for (const timer of due.sort((a, b) => a.at - b.at)) {
       await this.#internal(held, inputOf(timer.fire), this.#causeOf(held, timer.fire)).catch((error: unknown) => this.#failedInternally(held, error));
     }
-    if (!isOpen(held.state)) this.#memory.forgetEnded(held);
-    else this.#setClock(held);
+    if (isOpen(held.state)) this.#setClock(held);
+    else this.#memory.forgetEnded(held);
   }
 
   #causeOf(held: Held, fired: TimerFired): string {

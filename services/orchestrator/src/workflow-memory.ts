@@ -70,7 +70,7 @@ export class WorkflowMemory {
     return this.#held.size;
   }
 
-  /** After its last event was committed. */
+  /** Absent and ended ones are not kept: they can be read again. */
   forgetEnded(held: Held): void {
     if (!isOpen(held.state) && this.#held.get(held.id) === held) this.#held.delete(held.id);
   }

@@ -1,0 +1,31 @@
+import { type QueryAnswer, type QueryAsk, type QueryName, type QueryReply, subjects } from '@mandate/contracts';
+import type { Bus } from '@mandate/messaging';
+import { GatewayProblem, unavailable, workflowUnknown } from './http/problem.ts';
+
+/** Longer than the projector waits for a version. */
+const ANSWER_WITHIN_MS = 4_000;
+
+/** Asks the projector. @throws GatewayProblem in the words of the REST door */
+export type AskProjector = <N extends QueryName>(name: N, ask: QueryAsk<N>) => Promise<QueryAnswer<N>>;
+
+export const projectorClient =
+  (bus: Bus): AskProjector =>
+  async (name, ask) => {
+    const reply = (await bus.ask(subjects.query('projector', name), JSON.stringify(ask), ANSWER_WITHIN_MS).catch((cause: unknown) => {
+      throw unavailable('ProjectorUnavailable', 'No projector answers.', cause);
+    })) as QueryReply<typeof name>;
+    if (reply.ok) return reply.value;
+    throw problemOf(reply.problem);
+  };
+
+function problemOf(problem: { readonly code: string; readonly message: string; readonly next: string }): GatewayProblem {
+  switch (problem.code) {
+    case 'WorkflowUnknown':
+      return workflowUnknown();
+    case 'CursorInvalid':
+    case 'QueryInvalid':
+      return new GatewayProblem({ status: 400, code: problem.code, detail: problem.message, next: problem.next });
+    default:
+      return unavailable(problem.code, problem.message);
+  }
+}

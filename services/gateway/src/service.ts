@@ -1,0 +1,53 @@
+import { setMaxListeners } from 'node:events';
+import type { Health, ServiceContext, ServiceDefinition, Working } from '@mandate/service-kit';
+import { z } from 'zod';
+import { createApp } from './http/create-app.ts';
+import { httpMetrics } from './http/http-metrics.ts';
+import { ApiKeys } from './identity/api-keys.ts';
+import { projectorClient } from './projector-client.ts';
+import { statusRoutes } from './status/status-routes.ts';
+import { taskRoutes } from './tasks/task-routes.ts';
+
+const config = z.object({
+  GATEWAY_PORT: z.coerce.number().int().min(0).max(65535).default(8080).describe('TCP port of the outside doors; default 8080'),
+  GATEWAY_HOST: z.string().default('127.0.0.1').describe('address to listen on; default 127.0.0.1'),
+  GATEWAY_ALLOWED_HOSTS: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').map((host) => host.trim().toLowerCase()).filter((host) => host !== ''))
+    .describe('host names besides loopback under which the gateway is reached, separated by commas'),
+  MANDATE_API_KEYS_FILE: z.string().min(1).describe('{"keys":[{"tenant","id","sha256"}]}; read again when it changes'),
+});
+type Config = z.infer<typeof config>;
+
+/** Every outside door: identity, limits, validation; nothing is decided here. */
+export const gateway: ServiceDefinition<typeof config> = { name: 'gateway', config, secrets: [], start };
+
+async function start(context: ServiceContext<Config>): Promise<Working> {
+  const { bus, log, metrics: registry } = context;
+  const apiKeys = await ApiKeys.open(context.config.MANDATE_API_KEYS_FILE, (problem) => log.warn({ problem }, 'API keys'));
+  const closing = new AbortController();
+  // One listener per follower.
+  setMaxListeners(0, closing.signal);
+  const metrics = httpMetrics(registry);
+  const app = await createApp({ log, tracing: context.tracing, metrics, apiKeys, hostRules: { allowedHosts: context.config.GATEWAY_ALLOWED_HOSTS } });
+  let inFlight = 0;
+  app.addHook('onRequest', async (_, reply) => {
+    inFlight++;
+    reply.raw.once('close', () => inFlight--);
+  });
+  const ready = (): Health => (closing.signal.aborted ? { ok: false, missing: ['stopping'] } : bus.connected ? { ok: true, missing: [] } : { ok: false, missing: ['nats'] });
+  taskRoutes(app, { bus, ask: projectorClient(bus), instance: context.instance, metrics, closing: closing.signal });
+  statusRoutes(app, { presence: context.presence, registry, ready });
+  const url = await app.listen({ port: context.config.GATEWAY_PORT, host: context.config.GATEWAY_HOST });
+  log.info({ url }, 'listening');
+  return {
+    ready: () => (closing.signal.aborted ? { ok: false, missing: ['stopping'] } : { ok: true, missing: [] }),
+    inFlight: () => inFlight,
+    stop: async () => {
+      closing.abort();
+      await app.close();
+      apiKeys.stop();
+    },
+  };
+}

@@ -1,0 +1,1 @@
+export { toolRunner } from './service.ts';

@@ -1,0 +1,22 @@
+import type { Findings } from './figure.ts';
+
+/** What every item gets. */
+export interface Bench {
+  /** Length of one measured round. */
+  readonly seconds: number;
+  /** Rounds per figure; the median counts. */
+  readonly rounds: number;
+  /** An empty folder of the item's own, removed after it. */
+  readonly folder: string;
+  /** Where every Node service writes a CPU profile when it ends. */
+  readonly profile: string | undefined;
+  /** One line of progress. */
+  readonly say: (line: string) => void;
+}
+
+export interface Item {
+  /** For `--only`. */
+  readonly name: string;
+  readonly title: string;
+  readonly measure: (bench: Bench) => Promise<Findings>;
+}

@@ -1,0 +1,54 @@
+/**
+ * CPU time of processes with everything that they started, from `/proc/<pid>/stat`. A child that has ended and was
+ * waited for is counted with its parent (`cutime`, `cstime`): Postgres's short-lived workers do not get lost.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** `getconf CLK_TCK`: 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+interface ProcessTimes {
+  readonly parent: number;
+  readonly ticks: number;
+}
+
+/** Groups of processes by component, each named by the ids of its roots. */
+export type ProcessGroups = Readonly<Record<string, readonly number[]>>;
+
+/** CPU seconds since their start, per group. */
+export function cpuSeconds(groups: ProcessGroups): Record<string, number> {
+  const table = processTable();
+  const children = Map.groupBy(table.keys(), (pid) => table.get(pid)?.parent ?? 0);
+  const treeTicks = (pid: number): number => (table.get(pid)?.ticks ?? 0) + (children.get(pid) ?? []).reduce((sum, child) => sum + treeTicks(child), 0);
+  return Object.fromEntries(Object.entries(groups).map(([name, pids]) => [name, pids.reduce((sum, pid) => sum + treeTicks(pid), 0) / TICKS_PER_SECOND]));
+}
+
+/** Resident memory of one process alone, in MB (10^6 bytes). */
+export function residentMegabytes(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  if (kilobytes === undefined) throw new Error(`process ${pid} has no resident memory: it has ended`);
+  return (Number(kilobytes) * 1_024) / 1e6;
+}
+
+function processTable(): Map<number, ProcessTimes> {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return new Map(
+    pids.flatMap((name) => {
+      const times = timesOf(name);
+      return times === undefined ? [] : [[Number(name), times] as const];
+    }),
+  );
+}
+
+/** `pid (command) state parent …`; utime, stime, cutime and cstime are the 14th to 17th field. */
+function timesOf(pid: string): ProcessTimes | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number);
+    const ticks = fields.slice(11, 15).reduce((sum, value) => sum + value, 0);
+    return { parent: fields[1] ?? 0, ticks };
+  } catch {
+    // It ended since the folder was listed; its parent has its times.
+    return undefined;
+  }
+}
