@@ -20,7 +20,7 @@ export interface CoreStack {
   readonly orchestrators: readonly SupervisedProcess[];
   /** Another replica; ready when it is. */
   addOrchestrator(): Promise<SupervisedProcess>;
-  /** Processes by component, the bench itself as `driver`. */
+  /** Processes by component. */
   groups(): ProcessGroups;
   stop(): Promise<void>;
 }
@@ -73,7 +73,6 @@ export async function startCoreStack(bench: Bench): Promise<CoreStack> {
         postgres: [servers.postgres.pid()],
         orchestrator: orchestrators.map((each) => each.pid()),
         workers: workers.map((each) => each.pid()),
-        driver: [process.pid],
       }),
       stop: async () => {
         await bus.close();

@@ -15,12 +15,14 @@ interface ProcessTimes {
 /** Groups of processes by component, each named by the ids of its roots. */
 export type ProcessGroups = Readonly<Record<string, readonly number[]>>;
 
-/** CPU seconds since their start, per group. */
+/** CPU seconds since their start, per group, and of this process alone as `driver`. */
 export function cpuSeconds(groups: ProcessGroups): Record<string, number> {
   const table = processTable();
   const children = Map.groupBy(table.keys(), (pid) => table.get(pid)?.parent ?? 0);
   const treeTicks = (pid: number): number => (table.get(pid)?.ticks ?? 0) + (children.get(pid) ?? []).reduce((sum, child) => sum + treeTicks(child), 0);
-  return Object.fromEntries(Object.entries(groups).map(([name, pids]) => [name, pids.reduce((sum, pid) => sum + treeTicks(pid), 0) / TICKS_PER_SECOND]));
+  const { user, system } = process.cpuUsage();
+  const seconds = Object.entries(groups).map(([name, pids]) => [name, pids.reduce((sum, pid) => sum + treeTicks(pid), 0) / TICKS_PER_SECOND] as const);
+  return { ...Object.fromEntries(seconds), driver: (user + system) / 1e6 };
 }
 
 /** Resident memory of one process alone, in MB (10^6 bytes). */

@@ -6,6 +6,8 @@ import { toolSpecs } from './compose-command.ts';
 import { DEFAULT_ROLE, roleText } from './roles.ts';
 
 const MAX_OUTPUT_TOKENS = 4_096;
+/** How long after its start a process waits for word of tools before tasks are taken up without any. */
+const TOOLS_WITHIN_MS = 5_000;
 
 /**
  * What tools and models there are, as the workers announce it: a heartbeat with a new hash is followed by a question.
@@ -20,6 +22,7 @@ export class Catalogs {
   #tools: { readonly hash: string; readonly catalog: ToolCatalog } | undefined;
   #models: { readonly hash: string; readonly catalog: ModelCatalog } | undefined;
   readonly #asking = new Set<string>();
+  readonly #since = Date.now();
 
   constructor(log: EventLog, logger: Logger, timing: Timing) {
     this.#log = log;
@@ -44,12 +47,13 @@ export class Catalogs {
 
   /** What is missing before a task can be taken up. */
   get missing(): readonly string[] {
-    return this.#models === undefined ? ['models (no llm-router has been heard yet)'] : [];
+    const toolsAwaited = this.#tools === undefined && Date.now() - this.#since < TOOLS_WITHIN_MS;
+    return [...(this.#models === undefined ? ['models (no llm-router has been heard yet)'] : []), ...(toolsAwaited ? ['tools (no tool-runner has been heard yet)'] : [])];
   }
 
-  /** What a new workflow of this tenant finds, or undefined while no model is known. */
+  /** What a new workflow of this tenant finds, or undefined while something is missing. */
   environment(tenant: string, options: TaskOptions): Environment | undefined {
-    if (this.#models === undefined) return undefined;
+    if (this.#models === undefined || this.missing.length > 0) return undefined;
     const granted = (this.#tools?.catalog.tools ?? []).filter((tool) => tool.tenants.includes(tenant));
     const tools = granted.map((tool): GrantedTool => ({ name: tool.name, effect: tool.effect }));
     const specs = toolSpecs(this.#tools?.catalog, tools.map((tool) => tool.name));

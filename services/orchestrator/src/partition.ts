@@ -208,7 +208,7 @@ export class Partition {
     const { tenant, request, options, cause } = message;
     const workflow = workflowIdFor(tenant, request);
     const environment = this.#shared.catalogs.environment(tenant, options);
-    if (environment === undefined) throw new NotReady('no model catalogue yet: no llm-router has been heard');
+    if (environment === undefined) throw new NotReady(`missing: ${this.#shared.catalogs.missing.join(', ')}`);
     const held = await this.#memory.get(workflow);
     if (held.state.version === 0) {
       held.tenant = tenant;
