@@ -94,6 +94,7 @@ function commonEnvironment(servers: Stack): Record<string, string> {
     LOG_LEVEL: 'warn',
     NODE_ENV: 'production',
     HEALTH_PORT: '0',
+    NODE_OPTIONS: process.env['BENCH_NODE_OPTIONS'] ?? '',
     NATS_URL: servers.nats.url,
   };
 }

@@ -12,3 +12,4 @@ export {
   startStubModel,
 } from './stub-model.ts';
 export type { StubAnswer, StubFormat, StubUsage } from './stub-model-formats.ts';
+export { type Commander, commander, type Sent, TEST_COMMAND_KEY, workerEnvironment } from './commander.ts';

@@ -42,11 +42,14 @@ async function start(context: ServiceContext<Config>): Promise<Working> {
   const url = await app.listen({ port: context.config.GATEWAY_PORT, host: context.config.GATEWAY_HOST });
   log.info({ url }, 'listening');
   return {
-    ready: () => (closing.signal.aborted ? { ok: false, missing: ['stopping'] } : { ok: true, missing: [] }),
+    ready,
     inFlight: () => inFlight,
     stop: async () => {
       closing.abort();
+      // Kept-alive connections become idle only when their last answer is out.
+      const sweeping = setInterval(() => app.server.closeIdleConnections(), 50);
       await app.close();
+      clearInterval(sweeping);
       apiKeys.stop();
     },
   };

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { calcPrice, type ModelPrice, TieredPrices } from '@pydantic/genai-prices';
+import { calcPrice, type ModelPrice } from '@pydantic/genai-prices';
 import type { ProviderName } from '../language-model.ts';
 import { microUsdOf, type Price } from './price.ts';
 
@@ -29,7 +29,7 @@ export function publishedTerms(provider: ProviderName, id: string, at: Date): Pu
   const output = firstTier(found.model_price, 'output_mtok');
   // Free of charge is published as no price at all; an operator who wants that says 0 in the models file.
   if (input === undefined || output === undefined) return undefined;
-  const starts = Object.values(found.model_price).flatMap((price) => (price instanceof TieredPrices ? price.tiers.map((tier) => tier.start) : []));
+  const starts = Object.values(found.model_price).flatMap((price) => (typeof price === 'object' ? price.tiers.map((tier) => tier.start) : []));
   return {
     price: {
       inputMicroUsdPerMillionTokens: microUsdOf(input),
@@ -44,7 +44,7 @@ export function publishedTerms(provider: ProviderName, id: string, at: Date): Pu
 
 function firstTier(prices: ModelPrice, key: string): number | undefined {
   const price = prices[key];
-  return price instanceof TieredPrices ? price.base : price;
+  return typeof price === 'object' ? price.base : price;
 }
 
 /** `genai-prices@<version>` of the installed data. */

@@ -140,7 +140,7 @@ test('openai: the conversation as chat completions', async () => {
         ],
       },
       { role: 'tool', tool_call_id: 'call_1', content: 'three words here' },
-      { role: 'tool', tool_call_id: 'call_2', content: 'no such file' },
+      { role: 'tool', tool_call_id: 'call_2', content: '{"error":"no such file"}' },
     ],
     tools: [{ type: 'function', function: { name: 'files__read_text_file', description: 'Reads a file.', parameters: inputSchema } }],
     tool_choice: 'auto',

@@ -1,0 +1,329 @@
+import { createHash } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request as httpRequest } from 'node:http';
+import { type AddressInfo, createConnection, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { partitionOf } from '@mandate/domain';
+import { CONSUMERS, parseInbox, subjects, type TaskDetail, type TimelineEvent, TYPES, workflowIdFor } from '@mandate/contracts';
+import { Bus, consume, type Consumption } from '@mandate/messaging';
+import { type RunningService, startService } from '@mandate/service-kit';
+import { type FreshNats, freshNats } from '@mandate/test-kit';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { gateway } from './service.ts';
+
+/** A gateway on a real bus; the orchestrator and the projector answer by script. */
+let nats: FreshNats;
+let service: RunningService;
+let orchestrator: Bus;
+let projector: Bus;
+let consumptions: Consumption[];
+let dir: string;
+let url: string;
+
+interface Seen {
+  readonly subject: string;
+  readonly event: { type: string; subject: string; tenant: string; traceparent: string; data: { task?: string; workflow?: string } };
+}
+const inbox: Seen[] = [];
+let receiptOf: (seen: Seen, workflow: string) => unknown;
+/** What the scripted projector knows. */
+const tasks = new Map<string, { tenant: string; detail: TaskDetail; events: TimelineEvent[]; ended: boolean }>();
+
+beforeAll(async () => {
+  nats = await freshNats();
+  dir = await mkdtemp(join(tmpdir(), 'mandate-gateway-'));
+  await writeFile(join(dir, 'keys.json'), JSON.stringify({ keys: ['acme', 'globex'].map((tenant) => ({ tenant, id: tenant, sha256: createHash('sha256').update(`secret-${tenant}`).digest('hex') })) }));
+  const connect = (user: string): Promise<Bus> => Bus.connect({ servers: nats.url, user, password: nats.password(user), name: user });
+  [orchestrator, projector] = await Promise.all([connect('orchestrator'), connect('projector')]);
+  consumptions = CONSUMERS.filter((each) => each.owner === 'orchestrator').map(({ stream, name, ackWaitMs }) => consume(orchestrator, { stream, consumer: name, concurrency: 4, ackWaitMs, handle: async (delivery) => answerCommand(delivery.subject, delivery.bytes, () => delivery.ack()) }));
+  projector.answer('q.projector.>', 'projector', async (message) => answerQuery(message.subject.slice('q.projector.'.length), message.json()));
+  const port = await freePort();
+  url = `http://127.0.0.1:${port}`;
+  service = await startService(gateway, { NATS_URL: nats.url, NATS_USER: 'gateway', NATS_PASSWORD: nats.password('gateway'), LOG_LEVEL: 'silent', GATEWAY_PORT: String(port), MANDATE_API_KEYS_FILE: join(dir, 'keys.json') });
+});
+
+afterAll(async () => {
+  await service?.stop();
+  await Promise.all((consumptions ?? []).map((each) => each.stop(100)));
+  await Promise.all([orchestrator?.close(), projector?.close()]);
+  await nats?.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+function answerCommand(subject: string, bytes: Uint8Array, ack: () => void): void {
+  const seen: Seen = { subject, event: JSON.parse(Buffer.from(bytes).toString()) };
+  inbox.push(seen);
+  ack();
+  const { tenant, subject: request } = seen.event;
+  const data = receiptOf(seen, seen.event.data.workflow ?? workflowIdFor(tenant, request));
+  if (data !== undefined) orchestrator.tell(subjects.out(tenant, request), JSON.stringify({ specversion: '1.0', id: 'x', source: '/test', type: TYPES.taskReceipt, data }));
+}
+
+const accepts = (seen: Seen, workflow: string) => ({ request: seen.event.subject, accepted: true, workflow, duplicate: false });
+const problem = (code: string) => ({ ok: false, problem: { code, message: 'no', next: 'x' } });
+
+async function answerQuery(name: string, ask: { tenant: string; workflow: string; after: number; limit: number; minVersion?: number }): Promise<unknown> {
+  const task = tasks.get(ask.workflow);
+  if (name === 'tasks.list') return { ok: true, value: { items: [], cursor: 'next' } };
+  if (task === undefined || task.tenant !== ask.tenant) return problem('WorkflowUnknown');
+  if (name === 'tasks.get') return { ok: true, value: task.detail };
+  const items = task.events.filter((event) => event.version > ask.after).slice(0, ask.limit);
+  return { ok: true, value: { items, version: task.events.length, ended: task.ended } };
+}
+
+function detailOf(workflow: string, change: Partial<TaskDetail> = {}): TaskDetail {
+  return { workflow, request: 'r', status: 'running', task: null, pattern: null, costMicroUsd: 0, reservedMicroUsd: 0, tokens: 0, steps: 0, modelCalls: 0, toolCalls: 0, version: 1, submittedAt: 1, updatedAt: 1, endedAt: null, code: null, message: null, taskText: null, answer: null, mandate: null, ...change };
+}
+
+const known = (request: string, tenant = 'acme') => {
+  const workflow = workflowIdFor(tenant, request);
+  const task = { tenant, detail: detailOf(workflow), events: [] as TimelineEvent[], ended: false };
+  tasks.set(workflow, task);
+  return { workflow, task };
+};
+const eventOf = (version: number, type = 'retry.scheduled'): TimelineEvent => ({ id: `e${version}`, type, version, at: 1, actor: 'a', causation: 'c', correlation: 'r', data: { n: version } });
+
+/** What answers of the gateway look like, as far as these tests look at them. */
+interface Body {
+  readonly data: { workflowId: string; requestId: string; location: string; state: string; services: { service: string }[]; length: number };
+  readonly page: unknown;
+  readonly errors: { path: string }[];
+  readonly openapi: string;
+  readonly paths: Record<string, { post: { requestBody: { content: Record<string, { schema: unknown }> } } }>;
+  readonly components: { schemas: Record<string, unknown> };
+}
+const jsonOf = async (answer: Response | Promise<Response>): Promise<Body> => (await (await answer).json()) as Body;
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((closed) => server.close(closed));
+  return port;
+}
+
+const call = (path: string, init: RequestInit & { tenant?: string } = {}) =>
+  fetch(url + path, { ...init, headers: { authorization: `Bearer mk_${init.tenant ?? 'acme'}.secret-${init.tenant ?? 'acme'}`, ...(init.body === undefined ? {} : { 'content-type': 'application/json' }), ...init.headers } });
+const post = (path: string, body: unknown, headers: Record<string, string> = {}) => call(path, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers });
+
+test('a task is accepted once the orchestrator has it, under an id that follows from the key', async () => {
+  receiptOf = accepts;
+  const traceparent = `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`;
+  const answer = await post('/api/v1/tasks', { task: 'count' }, { 'idempotency-key': 'order 1', traceparent });
+  expect(answer.status).toBe(202);
+  const { data } = await jsonOf(answer);
+  expect(data).toEqual({ workflowId: workflowIdFor('acme', data.requestId), requestId: expect.stringMatching(/^k[a-z2-7]{26}$/), location: `/api/v1/tasks/${data.workflowId}`, duplicate: false });
+  expect(answer.headers.get('location')).toBe(data.location);
+  expect(answer.headers.get('x-correlation-id')).toBe('a'.repeat(32));
+  expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+  const seen = inbox.at(-1);
+  expect(parseInbox(seen?.subject ?? '')).toMatchObject({ source: 'gateway', tenant: 'acme', partition: partitionOf(data.workflowId) });
+  expect(seen?.event).toMatchObject({ type: TYPES.taskSubmit, subject: data.requestId, tenant: 'acme', data: { task: 'count' } });
+  expect(seen?.event.traceparent).toContain('a'.repeat(32));
+  const again = await jsonOf(post('/api/v1/autonomous/execute', { task: 'count' }, { 'idempotency-key': 'order 1' }));
+  expect(again.data.workflowId).toBe(data.workflowId);
+});
+
+test.each([
+  ['IdempotencyConflict', 409],
+  ['MandateTooLarge', 422],
+])('a receipt that says %s is %i', async (code, status) => {
+  receiptOf = (seen) => ({ request: seen.event.subject, accepted: false, code, message: 'no', next: 'x' });
+  const answer = await post('/api/v1/tasks', { task: 'x' });
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get('content-type')).toContain('application/problem+json');
+  expect(await answer.json()).toMatchObject({ code, status, detail: 'no', next: 'x', correlationId: expect.stringMatching(/^[0-9a-f]{32}$/) });
+});
+
+test('without a receipt the answer is 503 with the workflow id and when to try again', async () => {
+  receiptOf = () => undefined;
+  const answer = await post('/api/v1/tasks', { task: 'x' }, { 'idempotency-key': 'lost' });
+  expect(answer.status).toBe(503);
+  expect(answer.headers.get('retry-after')).toBe('1');
+  expect(await answer.json()).toMatchObject({ code: 'NoReceipt', workflowId: expect.stringMatching(/^wf_/) });
+});
+
+test('wait answers with the result as soon as it is told, or 202 when it is not', async () => {
+  receiptOf = (seen, workflow) => {
+    tasks.set(workflow, { tenant: 'acme', detail: detailOf(workflow), events: [], ended: false });
+    if (seen.event.data.task === 'slow') return accepts(seen, workflow);
+    setTimeout(() => {
+      tasks.set(workflow, { tenant: 'acme', detail: detailOf(workflow, { status: 'completed', endedAt: 5, answer: '42' }), events: [], ended: true });
+      orchestrator.tell(subjects.out('acme', seen.event.subject), JSON.stringify({ specversion: '1.0', id: 'y', source: '/test', type: TYPES.taskResult, data: { request: seen.event.subject, workflow, status: 'completed', costMicroUsd: 0, tokens: 0, steps: 1, endedAt: 5 } }));
+    }, 100);
+    return accepts(seen, workflow);
+  };
+  const started = performance.now();
+  const answer = await post('/api/v1/tasks?wait=10', { task: 'quick' });
+  expect(answer.status).toBe(200);
+  expect(await answer.json()).toMatchObject({ data: { status: 'completed', answer: '42' } });
+  expect(performance.now() - started).toBeLessThan(400);
+  expect((await post('/api/v1/tasks?wait=1', { task: 'slow' })).status).toBe(202);
+});
+
+test.each([
+  ['no key', () => fetch(`${url}/api/v1/tasks`), 401, 'NotAuthenticated'],
+  ['a wrong key', () => call('/api/v1/tasks', { headers: { authorization: 'Bearer mk_acme.wrong' } }), 401, 'NotAuthenticated'],
+  ['an unknown route', () => call('/api/v2/nothing'), 404, 'RouteUnknown'],
+  ['a foreign page', () => post('/api/v1/tasks', { task: 'x' }, { origin: 'http://evil.example' }), 403, 'OriginNotAllowed'],
+  ['a body that is no JSON', () => post('/api/v1/tasks', '{'), 400, 'JsonInvalid'],
+  ['a deep body', () => post('/api/v1/tasks', '['.repeat(1_000)), 400, 'JsonTooDeep'],
+  ['no body', () => call('/api/v1/tasks', { method: 'POST' }), 400, 'RequestInvalid'],
+  ['an unknown option', () => post('/api/v1/tasks', { task: 'x', options: { speed: 'max' } }), 400, 'RequestInvalid'],
+  ['a blank task', () => post('/api/v1/tasks', { task: '  ' }), 400, 'RequestInvalid'],
+  ['a large body', () => post('/api/v1/tasks', { task: 'x'.repeat(300_000) }), 413, 'RequestTooLarge'],
+  ['another media type', () => post('/api/v1/tasks', 'task=x', { 'content-type': 'application/x-www-form-urlencoded' }), 415, 'MediaTypeUnsupported'],
+  ['a bad limit', () => call('/api/v1/tasks?limit=0'), 400, 'RequestInvalid'],
+  ['a bad path', () => call('/api/v1/tasks/%ff'), 400, 'UrlInvalid'],
+  ['a malformed id', () => call('/api/v1/tasks/nonsense'), 404, 'WorkflowUnknown'],
+  ['an unprintable key', () => post('/api/v1/tasks', { task: 'x' }, { 'idempotency-key': 'é' }), 400, 'IdempotencyKeyInvalid'],
+  ['a bad Last-Event-ID', () => call(`/api/v1/tasks/${workflowIdFor('acme', 'q')}/events`, { headers: { accept: 'text/event-stream', 'last-event-id': 'x' } }), 400, 'LastEventIdInvalid'],
+])('%s is a problem with a code and what helps', async (_, send, status, code) => {
+  const answer = await send();
+  expect(answer.status).toBe(status);
+  expect(answer.headers.get('content-type')).toContain('application/problem+json');
+  const body = await answer.json();
+  expect(body).toMatchObject({ status, code, detail: expect.any(String), next: expect.any(String), correlationId: expect.any(String) });
+});
+
+test('validation names the path and not the value', async () => {
+  const body = await jsonOf(post('/api/v1/tasks', { task: 'x', options: { maxTokens: 'hunter2' } }));
+  expect(body.errors[0]?.path).toBe('options.maxTokens');
+  expect(JSON.stringify(body)).not.toContain('hunter2');
+});
+
+test('a foreign Host is refused, and what is not HTTP gets a problem', async () => {
+  const status = await new Promise((resolve) => httpRequest(`${url}/api/v1/tasks`, { headers: { host: 'evil.example' } }, (answer) => resolve(answer.statusCode)).end());
+  expect(status).toBe(403);
+  const text = await new Promise<string>((resolve) => {
+    let heard = '';
+    const socket = createConnection(Number(new URL(url).port), '127.0.0.1', () => socket.write('what is this\r\n\r\n'));
+    socket.on('data', (chunk) => (heard += chunk)).on('close', () => resolve(heard));
+  });
+  expect(text).toContain('application/problem+json');
+});
+
+test('another tenant’s workflow does not exist', async () => {
+  const { workflow } = known('secret-one');
+  expect((await call(`/api/v1/tasks/${workflow}`)).status).toBe(200);
+  for (const path of ['', '/events', '/llm-calls', '/tool-calls']) expect((await call(`/api/v1/tasks/${workflow}${path}`, { tenant: 'globex' })).status).toBe(404);
+  expect((await call(`/api/v1/tasks/${workflow}/events`, { tenant: 'globex', headers: { accept: 'text/event-stream' } })).status).toBe(404);
+});
+
+test('cancelling says what becomes of the task, and why not', async () => {
+  const { workflow } = known('to-cancel');
+  receiptOf = accepts;
+  const answer = await post(`/api/v1/tasks/${workflow}/cancel`, { reason: 'enough' });
+  expect(answer.status).toBe(202);
+  expect(await answer.json()).toEqual({ data: { workflowId: workflow, status: 'ending' } });
+  expect(inbox.at(-1)?.event).toMatchObject({ type: TYPES.taskCancel, data: { workflow, reason: 'enough' } });
+  expect((await call(`/api/v1/tasks/${workflow}/cancel`, { method: 'POST' })).status).toBe(202);
+  for (const [code, status] of [['WorkflowUnknown', 404], ['WorkflowEnded', 409]] as const) {
+    receiptOf = (seen) => ({ request: seen.event.subject, accepted: false, code, message: 'no', next: 'x' });
+    expect((await post(`/api/v1/tasks/${workflow}/cancel`, {})).status).toBe(status);
+  }
+});
+
+/** Reads a stream until it ends; `onEvent` may do something in between. */
+async function readStream(path: string, headers: Record<string, string> = {}, onEvent: (id: number) => void = () => undefined): Promise<number[]> {
+  const answer = await call(path, { headers: { accept: 'text/event-stream', ...headers } });
+  expect(answer.headers.get('content-type')).toContain('text/event-stream');
+  const ids: number[] = [];
+  let rest = '';
+  for await (const chunk of answer.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    const blocks = (rest + chunk).split('\n\n');
+    rest = blocks.pop() ?? '';
+    for (const block of blocks.filter((each) => each.startsWith('id: '))) {
+      ids.push(Number(block.slice(4, block.indexOf('\n'))));
+      onEvent(ids.at(-1) ?? 0);
+    }
+  }
+  return ids;
+}
+
+test('a stream has every event once and in order, live and over many pages, and ends with the workflow', async () => {
+  const { workflow, task } = known('followed');
+  task.events = Array.from({ length: 450 }, (_, index) => eventOf(index + 1));
+  const grow = (): void => {
+    task.events.push(eventOf(task.events.length + 1));
+    task.ended = task.events.length === 500;
+    void orchestrator.publish(subjects.event(0, 'acme', workflow, 'retry.scheduled'), JSON.stringify({ data: { version: task.events.length } }));
+  };
+  const ids = await readStream(`/api/v1/tasks/${workflow}/events`, {}, (id) => (id >= 450 && id < 500 ? grow() : undefined));
+  expect(ids).toEqual(Array.from({ length: 500 }, (_, index) => index + 1));
+  expect(await readStream(`/api/v1/tasks/${workflow}/events?after=3`, { 'last-event-id': '497' })).toEqual([498, 499, 500]);
+  expect((await call(`/api/v1/tasks/${workflow}/events?after=500`, { headers: { accept: 'text/event-stream' } })).status).toBe(204);
+  const page = await jsonOf(call(`/api/v1/tasks/${workflow}/events?after=490&limit=5`));
+  expect(page.data).toHaveLength(5);
+  expect(page.page).toEqual({ after: 495, ended: false });
+});
+
+test('news that was not heard is found within a second', async () => {
+  const { workflow, task } = known('unheard');
+  task.events = [eventOf(1)];
+  const started = performance.now();
+  const ids = await readStream(`/api/v1/tasks/${workflow}/events`, {}, (id) => {
+    if (id > 1) return;
+    task.events.push(eventOf(2));
+    task.ended = true;
+  });
+  expect(ids).toEqual([1, 2]);
+  expect(performance.now() - started).toBeLessThan(2_000);
+});
+
+test('the document of the doors is OpenAPI 3.1 and names every route', async () => {
+  const document = await jsonOf(fetch(`${url}/api/v1/openapi.json`));
+  expect(document.openapi).toBe('3.1.0');
+  expect(Object.keys(document.paths).sort()).toEqual(['/api/v1/autonomous/execute', '/api/v1/status', '/api/v1/tasks', '/api/v1/tasks/{id}', '/api/v1/tasks/{id}/cancel', '/api/v1/tasks/{id}/events', '/api/v1/tasks/{id}/llm-calls', '/api/v1/tasks/{id}/tool-calls']);
+  expect(document.paths['/api/v1/tasks']?.post.requestBody.content['application/json']?.schema).toBeDefined();
+  expect(document.components.schemas['Problem']).toBeDefined();
+});
+
+test('status, probes and metrics', async () => {
+  await vi.waitFor(async () => {
+    const { data } = await jsonOf(call('/api/v1/status'));
+    expect(data.state).toBe('degraded');
+    expect(data.services.find((each) => each.service === 'gateway')).toMatchObject({ state: 'healthy', instances: [{ version: '0.1.0', state: 'ready' }] });
+  }, 3_000);
+  expect((await fetch(`${url}/livez`)).status).toBe(200);
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  expect(metrics).toContain('mandate_http_requests_total{method="POST",route="/api/v1/tasks",status="202"');
+  expect(metrics).toMatch(/mandate_sse_streams_open(\{.*\})? 0/);
+  expect(metrics).toContain('route="/api/v1/tasks/:id/events"');
+});
+
+test('without a bus it says so at once, and works again when the bus is back', async () => {
+  const { workflow, task } = known('outlives');
+  task.events = [eventOf(1)];
+  const ids = readStream(`/api/v1/tasks/${workflow}/events`);
+  await new Promise((done) => setTimeout(done, 100));
+  await nats.kill();
+  await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(503), 3_000);
+  const started = performance.now();
+  const answer = await post('/api/v1/tasks', { task: 'x' });
+  expect(answer.status).toBe(503);
+  expect(await answer.json()).toMatchObject({ code: 'BusUnavailable' });
+  expect(performance.now() - started).toBeLessThan(1_000);
+  await nats.restart();
+  task.events.push(eventOf(2));
+  task.ended = true;
+  expect(await ids).toEqual([1, 2]);
+  receiptOf = accepts;
+  await vi.waitFor(async () => expect((await post('/api/v1/tasks', { task: 'x' })).status).toBe(202), 10_000);
+});
+
+test('stopping ends streams with a hint and finishes requests', async () => {
+  const { workflow, task } = known('cut');
+  task.events = [eventOf(1)];
+  const answer = await call(`/api/v1/tasks/${workflow}/events`, { headers: { accept: 'text/event-stream' } });
+  receiptOf = accepts;
+  const waiting = post('/api/v1/tasks?wait=60', { task: 'long' });
+  await new Promise((done) => setTimeout(done, 200));
+  const started = performance.now();
+  await service.stop();
+  expect(performance.now() - started).toBeLessThan(2_000);
+  expect((await waiting).status).toBe(202);
+  expect((await answer.text()).trimEnd().endsWith('retry: 1000')).toBe(true);
+});
