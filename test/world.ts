@@ -1,6 +1,6 @@
 import type { StoredEvent, TaskDetail } from '@mandate/contracts';
 import { type Stack, type StackOptions, startStack } from '@mandate/local';
-import { mcpPrograms, startStubModel, type StubModel } from '@mandate/test-kit';
+import { mcpPrograms, startStubModel, STUB_PRICE, type StubModel } from '@mandate/test-kit';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -37,6 +37,8 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
   const model = await startStubModel();
   const toolsFile = join(home, 'fault-tools.json');
   await writeFile(toolsFile, JSON.stringify({ servers: [counterServer(counterFile)] }));
+  const modelsFile = join(home, 'models.json');
+  await writeFile(modelsFile, JSON.stringify({ models: [STUB_TERMS] }));
   const said: string[] = [];
   const crash = { MANDATE_CRASH_FILE: crashFile };
   const names = ['gateway', 'analyzer', 'orchestrator', 'llm-router', 'tool-runner', 'projector'] as const;
@@ -47,14 +49,13 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
     toolsFile,
     say: (line) => said.push(line),
     ...options,
-    env: Object.fromEntries(names.map((name) => [name, { ...crash, LOG_LEVEL: 'info', ...options.env?.[name] }])),
+    env: Object.fromEntries(names.map((name) => [name, { ...crash, LOG_LEVEL: 'info', ...(name === 'llm-router' ? { MANDATE_MODELS_FILE: modelsFile, MANDATE_MODEL: 'openai/stub-model' } : {}), ...options.env?.[name] }])),
   });
   // The pool meets servers that die: its errors are expected here.
   const pool = new pg.Pool({ connectionString: stack.postgres.url('mandate'), max: 2 }).on('error', () => undefined);
   const sql = async <Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> => (await pool.query<Row>(text, [...values])).rows;
-  const gatewayAt = (n: number): string => (n === 1 ? stack.gatewayUrl : stack.service('gateway', n).url());
   const api = (path: string, init: RequestInit = {}, gateway = 1): Promise<Response> =>
-    fetch(`${gatewayAt(gateway)}${path}`, { ...init, headers: { authorization: `Bearer ${stack.apiKey('acme')}`, 'content-type': 'application/json', ...init.headers } });
+    fetch(`${stack.gatewayUrls[gateway - 1]}${path}`, { ...init, headers: { authorization: `Bearer ${stack.apiKey('acme')}`, 'content-type': 'application/json', ...init.headers } });
 
   return {
     stack,
@@ -86,6 +87,12 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
     },
   };
 }
+
+/** The stub's own prices, so that its bill and the ledger are in the same money. */
+const STUB_TERMS = {
+  id: 'stub-model', provider: 'openai', tier: 'cheap', contextTokens: 200_000, maxOutputTokens: 4_096,
+  inputUsdPerMillionTokens: STUB_PRICE.input / 1e6, outputUsdPerMillionTokens: STUB_PRICE.output / 1e6, cachedInputUsdPerMillionTokens: STUB_PRICE.cachedInput / 1e6,
+} as const;
 
 function counterServer(file: string): object {
   return {

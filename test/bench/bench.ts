@@ -8,8 +8,10 @@ export interface Bench {
   readonly rounds: number;
   /** An empty folder of the item's own, removed after it. */
   readonly folder: string;
-  /** Where every Node service writes a CPU profile when it ends. */
+  /** Where every Node service of the core writes a CPU profile when it ends. */
   readonly profile: string | undefined;
+  /** Whether what downloads everything anew is measured too. */
+  readonly isCold: boolean;
   /** One line of progress. */
   readonly say: (line: string) => void;
 }

@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Bench } from './bench.ts';
+import { counter } from './metrics-page.ts';
 import type { ProcessGroups } from './process-cpu.ts';
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -85,6 +86,10 @@ export async function startCoreStack(bench: Bench): Promise<CoreStack> {
   }
 }
 
+/** As the orchestrators count them: an attempt is settled once, in one process. */
+export const settledSteps = (orchestrators: readonly SupervisedProcess[]): Promise<number> =>
+  counter(orchestrators.map((each) => each.url()), 'mandate_events_total', { type: 'attempt.settled' });
+
 const profiling = ({ profile }: Bench, name: string): string[] => (profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`]);
 
 function commonEnvironment(servers: Stack): Record<string, string> {
@@ -94,7 +99,6 @@ function commonEnvironment(servers: Stack): Record<string, string> {
     LOG_LEVEL: 'warn',
     NODE_ENV: 'production',
     HEALTH_PORT: '0',
-    NODE_OPTIONS: process.env['BENCH_NODE_OPTIONS'] ?? '',
     NATS_URL: servers.nats.url,
   };
 }

@@ -25,6 +25,15 @@ export function cpuSeconds(groups: ProcessGroups): Record<string, number> {
   return { ...Object.fromEntries(seconds), driver: (user + system) / 1e6 };
 }
 
+/**
+ * Seconds that all cores of the machine have been busy since its start, waiting for the disk excluded. Together with
+ * `cpuSeconds` it says how much of the machine somebody else had.
+ */
+export function machineBusySeconds(): number {
+  const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0, stolen = 0] = (readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '').split(/\s+/).slice(1).map(Number);
+  return (user + nice + system + interrupts + softInterrupts + stolen) / TICKS_PER_SECOND;
+}
+
 /** Resident memory of one process alone, in MB (10^6 bytes). */
 export function residentMegabytes(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];

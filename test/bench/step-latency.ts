@@ -1,14 +1,11 @@
 /** The time of one step in a running workflow, as a follower hears it. */
 import type { Bus } from '@mandate/messaging';
 
-export interface StepTimes {
-  /** Milliseconds between one settled attempt and the next of the same workflow, in the order heard. */
-  readonly stepMs: readonly number[];
-  stop(): void;
-}
-
-/** Listens to every settled attempt: the event is published once its decision, which starts the next step, is committed. */
-export function hearStepTimes(bus: Bus): StepTimes {
+/**
+ * Hears every settled attempt while `work` runs: its event is published once the decision that starts the next step is
+ * committed. @returns the milliseconds between one and the next of the same workflow, in the order heard
+ */
+export async function hearStepTimes(bus: Bus, work: () => Promise<unknown>): Promise<readonly number[]> {
   const lastOf = new Map<string, number>();
   const stepMs: number[] = [];
   const listening = bus.listen('evt.*.*.*.attempt-settled', (message) => {
@@ -18,5 +15,10 @@ export function hearStepTimes(bus: Bus): StepTimes {
     if (before !== undefined) stepMs.push(now - before);
     lastOf.set(workflow, now);
   });
-  return { stepMs, stop: () => listening.stop() };
+  try {
+    await work();
+  } finally {
+    listening.stop();
+  }
+  return stepMs;
 }

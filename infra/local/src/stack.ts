@@ -49,7 +49,10 @@ export type StackOptions = {
 export type Stack = {
   readonly nats: Nats & { password(user: string): string };
   readonly postgres: Postgres;
+  /** Of the first gateway. */
   readonly gatewayUrl: string;
+  /** Of every gateway. */
+  readonly gatewayUrls: readonly string[];
   readonly secrets: Secrets;
   /** The n-th instance of a service, counted from 1. @throws when there is none. */
   service(name: ServiceName, instance?: number): SupervisedProcess;
@@ -139,6 +142,7 @@ async function assemble(options: StackOptions, undo: Undo[]): Promise<Stack> {
     nats: { ...nats, password: (user) => known(secrets.nats, user) },
     postgres,
     gatewayUrl,
+    gatewayUrls: gatewayPorts.map((port) => `http://127.0.0.1:${port}`),
     secrets,
     services: () => running,
     service: (name, instance = 1) => {

@@ -73,10 +73,11 @@ export class Bus {
       queue,
       callback: (error, message) => {
         if (error !== null) return;
-        handler(message).then(
-          (value) => message.respond(JSON.stringify(value)),
-          () => message.respond(JSON.stringify({ ok: false, problem: { code: 'internal', message: `${subject} could not be answered.`, next: 'Try again; see the log of the answering service.' } })),
-        );
+        handler(message)
+          // An answer beyond the server's max_payload is refused by `respond`: that too is a failure of the handler.
+          .then((value) => message.respond(JSON.stringify(value)))
+          .catch(() => message.respond(JSON.stringify({ ok: false, problem: { code: 'internal', message: `${subject} could not be answered.`, next: 'Try again; see the log of the answering service.' } })))
+          .catch(() => undefined);
       },
     });
     return { stop: () => subscription.unsubscribe() };

@@ -56,9 +56,16 @@ async function provisionStream(manager: JetStreamManager, spec: StreamSpec): Pro
     ...(spec.transform === undefined ? {} : { subject_transform: { src: spec.transform.from, dest: spec.transform.to } }),
   };
   const known = await manager.streams.info(spec.name).catch(() => undefined);
-  const { config } = known === undefined ? await manager.streams.add(wanted) : await manager.streams.update(spec.name, wanted);
+  const { config } = known === undefined ? await manager.streams.add({ ...wanted, first_seq: firstSequence() }) : await manager.streams.update(spec.name, wanted);
   refuseDifference(`stream ${spec.name}`, wanted, config as unknown as Record<string, unknown>);
 }
+
+/**
+ * A stream that replaces a wiped one must not use its sequences again: an acknowledgement names a message by its
+ * sequence, and a late one for the old stream would remove a new message. Microseconds since 1970 always grow, and stay
+ * exact in a double until 2255.
+ */
+const firstSequence = (): number => Date.now() * 1_000;
 
 async function provisionConsumer(manager: JetStreamManager, spec: ConsumerSpec, options: AdminOptions): Promise<void> {
   const ackWaitMs = spec.owner === 'orchestrator' ? spec.ackWaitMs : (options.workerAckWaitMs ?? spec.ackWaitMs);

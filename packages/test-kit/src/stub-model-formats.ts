@@ -67,7 +67,7 @@ function textOf(turn: Json | undefined): string {
   const content = turn?.['content'] ?? turn?.['parts'];
   if (typeof content === 'string') return content;
   return list(content)
-    .map((part) => String(object(part)['text'] ?? ''))
+    .map((part) => textIn(object(part)['text']))
     .join('');
 }
 
@@ -158,6 +158,8 @@ function withUsage(answer: StubAnswer, field: string, usage: Json): Json {
 function finish(answer: StubAnswer): NonNullable<StubAnswer['finishReason']> {
   return answer.finishReason ?? ((answer.toolCalls?.length ?? 0) > 0 ? 'tool_calls' : 'stop');
 }
+
+const textIn = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 function object(value: unknown): Json {
   return typeof value === 'object' && value !== null ? (value as Json) : {};

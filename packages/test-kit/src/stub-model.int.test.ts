@@ -4,9 +4,21 @@ import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { startStubModel, stubCostMicroUsd } from './stub-model.ts';
 
-type Completion = { readonly choices: readonly [{ readonly message: { readonly content: string | null; readonly tool_calls?: readonly { readonly function: { readonly name: string; readonly arguments: string } }[] } }] };
+type Completion = {
+  readonly choices: readonly [
+    {
+      readonly message: {
+        readonly content: string | null;
+        readonly tool_calls?: readonly { readonly function: { readonly name: string; readonly arguments: string } }[];
+      };
+    },
+  ];
+};
 
-async function ask(url: string, messages: readonly { readonly role: string; readonly content: string }[]): Promise<Completion['choices'][0]['message']> {
+async function ask(
+  url: string,
+  messages: readonly { readonly role: string; readonly content: string }[],
+): Promise<Completion['choices'][0]['message']> {
   const response = await fetch(`${url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model: 'stub', messages }) });
   return ((await response.json()) as Completion).choices[0].message;
 }
@@ -18,8 +30,13 @@ test('a plan in the first user message drives any number of conversations withou
   const stub = await startStubModel();
   onTestFinished(() => stub.stop());
   const plan = user('Do it. [[plan: tool files__list_directory {"path":"a;b]]"}; tool a {} & tool b {"x":{"y":1}}; say all done]]');
-  expect((await ask(stub.url, [plan])).tool_calls).toMatchObject([{ function: { name: 'files__list_directory', arguments: '{"path":"a;b]]"}' } }]);
-  expect((await ask(stub.url, [plan, assistant])).tool_calls).toMatchObject([{ function: { name: 'a' } }, { function: { name: 'b', arguments: '{"x":{"y":1}}' } }]);
+  expect((await ask(stub.url, [plan])).tool_calls).toMatchObject([
+    { function: { name: 'files__list_directory', arguments: '{"path":"a;b]]"}' } },
+  ]);
+  expect((await ask(stub.url, [plan, assistant])).tool_calls).toMatchObject([
+    { function: { name: 'a' } },
+    { function: { name: 'b', arguments: '{"x":{"y":1}}' } },
+  ]);
   expect((await ask(stub.url, [plan, assistant, assistant])).content).toBe('all done');
   expect((await ask(stub.url, [plan, assistant, assistant, assistant])).content).toBe('done');
   expect((await ask(stub.url, [user('no plan')])).content).toBe('done');
@@ -28,7 +45,10 @@ test('a plan in the first user message drives any number of conversations withou
 test('a plan that cannot be read is an error and no answer', async () => {
   const stub = await startStubModel();
   onTestFinished(() => stub.stop());
-  const response = await fetch(`${stub.url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify({ model: 'stub', messages: [user('[[plan: dance]]')] }) });
+  const response = await fetch(`${stub.url}/v1/chat/completions`, {
+    method: 'POST',
+    body: JSON.stringify({ model: 'stub', messages: [user('[[plan: dance]]')] }),
+  });
   expect(response.status).toBe(400);
   expect(stub.bill()).toMatchObject({ requests: 1, billedRequests: 0, costMicroUsd: 0 });
 });
@@ -42,11 +62,20 @@ test('queued replies come first, then the script; the bill is the sum of what wa
   expect((await fetch(`${stub.url}/v1/chat/completions`, { method: 'POST', body: '{"messages":[]}' })).status).toBe(500);
   expect((await ask(stub.url, [])).content).toBe('queued');
   expect((await ask(stub.url, [])).content).toBe('scripted');
-  expect(stub.bill()).toEqual({ requests: 3, billedRequests: 2, inputTokens: 20, cachedInputTokens: 10, outputTokens: 4, costMicroUsd: 2 * stubCostMicroUsd(usage) });
+  expect(stub.bill()).toEqual({
+    requests: 3,
+    billedRequests: 2,
+    inputTokens: 20,
+    cachedInputTokens: 10,
+    outputTokens: 4,
+    costMicroUsd: 2 * stubCostMicroUsd(usage),
+  });
 });
 
 test('as a process it says where it is, and ends with its input', async () => {
-  const child = spawn(process.execPath, [fileURLToPath(new URL('stub-model-main.ts', import.meta.url))], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [fileURLToPath(new URL('stub-model-main.ts', import.meta.url))], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   onTestFinished(() => void child.kill('SIGKILL'));
   const [line] = (await once(child.stdout, 'data')) as [Buffer];
   const { url } = JSON.parse(line.toString()) as { readonly url: string };

@@ -22,7 +22,7 @@ export type StubReply =
   | StubAnswer
   /** An error of the vendor; not billed. */
   | { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: unknown }
-  | { readonly delayMs: number; readonly then: StubReply }
+  | { readonly delayMs: number; readonly reply: StubReply }
   /** The request is taken and never answered. */
   | { readonly never: true }
   /** A 200 with this text as its body; billed when `usage` is given. */
@@ -116,11 +116,11 @@ export async function startStubModel(
     for (const each of waiting.filter(({ count }) => count <= total.requests)) each.resolve();
     const delayMs = plannedDelayMs(request.firstUserText);
     const reply = queued.shift() ?? script(request);
-    perform(delayMs > 0 ? { delayMs, then: reply } : reply, request, text.length, response);
+    perform(delayMs > 0 ? { delayMs, reply } : reply, request, text.length, response);
   }
 
   function perform(reply: StubReply, request: StubRequest, characters: number, response: ServerResponse): void {
-    if ('delayMs' in reply) setTimeout(() => perform(reply.then, request, characters, response), reply.delayMs).unref();
+    if ('delayMs' in reply) setTimeout(() => perform(reply.reply, request, characters, response), reply.delayMs).unref();
     else if ('never' in reply) return;
     else if ('status' in reply)
       send(response, reply.status, reply.body ?? { error: { message: `scripted ${reply.status}`, type: 'scripted' } }, reply.headers);

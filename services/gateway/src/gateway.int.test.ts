@@ -26,6 +26,7 @@ interface Seen {
   readonly event: { type: string; subject: string; tenant: string; traceparent: string; data: { task?: string; workflow?: string } };
 }
 const inbox: Seen[] = [];
+let pagesAsked = 0;
 let receiptOf: (seen: Seen, workflow: string) => unknown;
 /** What the scripted projector knows. */
 const tasks = new Map<string, { tenant: string; detail: TaskDetail; events: TimelineEvent[]; ended: boolean }>();
@@ -33,14 +34,40 @@ const tasks = new Map<string, { tenant: string; detail: TaskDetail; events: Time
 beforeAll(async () => {
   nats = await freshNats();
   dir = await mkdtemp(join(tmpdir(), 'mandate-gateway-'));
-  await writeFile(join(dir, 'keys.json'), JSON.stringify({ keys: ['acme', 'globex'].map((tenant) => ({ tenant, id: tenant, sha256: createHash('sha256').update(`secret-${tenant}`).digest('hex') })) }));
+  await writeFile(
+    join(dir, 'keys.json'),
+    JSON.stringify({
+      keys: ['acme', 'globex'].map((tenant) => ({
+        tenant,
+        id: tenant,
+        sha256: createHash('sha256').update(`secret-${tenant}`).digest('hex'),
+      })),
+    }),
+  );
   const connect = (user: string): Promise<Bus> => Bus.connect({ servers: nats.url, user, password: nats.password(user), name: user });
   [orchestrator, projector] = await Promise.all([connect('orchestrator'), connect('projector')]);
-  consumptions = CONSUMERS.filter((each) => each.owner === 'orchestrator').map(({ stream, name, ackWaitMs }) => consume(orchestrator, { stream, consumer: name, concurrency: 4, ackWaitMs, handle: async (delivery) => answerCommand(delivery.subject, delivery.bytes, () => delivery.ack()) }));
-  projector.answer('q.projector.>', 'projector', async (message) => answerQuery(message.subject.slice('q.projector.'.length), message.json()));
+  consumptions = CONSUMERS.filter((each) => each.owner === 'orchestrator').map(({ stream, name, ackWaitMs }) =>
+    consume(orchestrator, {
+      stream,
+      consumer: name,
+      concurrency: 4,
+      ackWaitMs,
+      handle: async (delivery) => answerCommand(delivery.subject, delivery.bytes, () => delivery.ack()),
+    }),
+  );
+  projector.answer('q.projector.>', 'projector', async (message) =>
+    answerQuery(message.subject.slice('q.projector.'.length), message.json()),
+  );
   const port = await freePort();
   url = `http://127.0.0.1:${port}`;
-  service = await startService(gateway, { NATS_URL: nats.url, NATS_USER: 'gateway', NATS_PASSWORD: nats.password('gateway'), LOG_LEVEL: 'silent', GATEWAY_PORT: String(port), MANDATE_API_KEYS_FILE: join(dir, 'keys.json') });
+  service = await startService(gateway, {
+    NATS_URL: nats.url,
+    NATS_USER: 'gateway',
+    NATS_PASSWORD: nats.password('gateway'),
+    LOG_LEVEL: 'silent',
+    GATEWAY_PORT: String(port),
+    MANDATE_API_KEYS_FILE: join(dir, 'keys.json'),
+  });
 });
 
 afterAll(async () => {
@@ -57,23 +84,53 @@ function answerCommand(subject: string, bytes: Uint8Array, ack: () => void): voi
   ack();
   const { tenant, subject: request } = seen.event;
   const data = receiptOf(seen, seen.event.data.workflow ?? workflowIdFor(tenant, request));
-  if (data !== undefined) orchestrator.tell(subjects.out(tenant, request), JSON.stringify({ specversion: '1.0', id: 'x', source: '/test', type: TYPES.taskReceipt, data }));
+  if (data !== undefined)
+    orchestrator.tell(
+      subjects.out(tenant, request),
+      JSON.stringify({ specversion: '1.0', id: 'x', source: '/test', type: TYPES.taskReceipt, data }),
+    );
 }
 
 const accepts = (seen: Seen, workflow: string) => ({ request: seen.event.subject, accepted: true, workflow, duplicate: false });
 const problem = (code: string) => ({ ok: false, problem: { code, message: 'no', next: 'x' } });
 
-async function answerQuery(name: string, ask: { tenant: string; workflow: string; after: number; limit: number; minVersion?: number }): Promise<unknown> {
+async function answerQuery(
+  name: string,
+  ask: { tenant: string; workflow: string; after: number; limit: number; minVersion?: number },
+): Promise<unknown> {
   const task = tasks.get(ask.workflow);
   if (name === 'tasks.list') return { ok: true, value: { items: [], cursor: 'next' } };
   if (task === undefined || task.tenant !== ask.tenant) return problem('WorkflowUnknown');
   if (name === 'tasks.get') return { ok: true, value: task.detail };
+  pagesAsked++;
   const items = task.events.filter((event) => event.version > ask.after).slice(0, ask.limit);
   return { ok: true, value: { items, version: task.events.length, ended: task.ended } };
 }
 
 function detailOf(workflow: string, change: Partial<TaskDetail> = {}): TaskDetail {
-  return { workflow, request: 'r', status: 'running', task: null, pattern: null, costMicroUsd: 0, reservedMicroUsd: 0, tokens: 0, steps: 0, modelCalls: 0, toolCalls: 0, version: 1, submittedAt: 1, updatedAt: 1, endedAt: null, code: null, message: null, taskText: null, answer: null, mandate: null, ...change };
+  return {
+    workflow,
+    request: 'r',
+    status: 'running',
+    task: null,
+    pattern: null,
+    costMicroUsd: 0,
+    reservedMicroUsd: 0,
+    tokens: 0,
+    steps: 0,
+    modelCalls: 0,
+    toolCalls: 0,
+    version: 1,
+    submittedAt: 1,
+    updatedAt: 1,
+    endedAt: null,
+    code: null,
+    message: null,
+    taskText: null,
+    answer: null,
+    mandate: null,
+    ...change,
+  };
 }
 
 const known = (request: string, tenant = 'acme') => {
@@ -82,11 +139,27 @@ const known = (request: string, tenant = 'acme') => {
   tasks.set(workflow, task);
   return { workflow, task };
 };
-const eventOf = (version: number, type = 'retry.scheduled'): TimelineEvent => ({ id: `e${version}`, type, version, at: 1, actor: 'a', causation: 'c', correlation: 'r', data: { n: version } });
+const eventOf = (version: number, type = 'retry.scheduled'): TimelineEvent => ({
+  id: `e${version}`,
+  type,
+  version,
+  at: 1,
+  actor: 'a',
+  causation: 'c',
+  correlation: 'r',
+  data: { n: version },
+});
 
 /** What answers of the gateway look like, as far as these tests look at them. */
 interface Body {
-  readonly data: { workflowId: string; requestId: string; location: string; state: string; services: { service: string }[]; length: number };
+  readonly data: {
+    workflowId: string;
+    requestId: string;
+    location: string;
+    state: string;
+    services: { service: string }[];
+    length: number;
+  };
   readonly page: unknown;
   readonly errors: { path: string }[];
   readonly openapi: string;
@@ -104,8 +177,16 @@ async function freePort(): Promise<number> {
 }
 
 const call = (path: string, init: RequestInit & { tenant?: string } = {}) =>
-  fetch(url + path, { ...init, headers: { authorization: `Bearer mk_${init.tenant ?? 'acme'}.secret-${init.tenant ?? 'acme'}`, ...(init.body === undefined ? {} : { 'content-type': 'application/json' }), ...init.headers } });
-const post = (path: string, body: unknown, headers: Record<string, string> = {}) => call(path, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers });
+  fetch(url + path, {
+    ...init,
+    headers: {
+      authorization: `Bearer mk_${init.tenant ?? 'acme'}.secret-${init.tenant ?? 'acme'}`,
+      ...(init.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...init.headers,
+    },
+  });
+const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+  call(path, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), headers });
 
 test('a task is accepted once the orchestrator has it, under an id that follows from the key', async () => {
   receiptOf = accepts;
@@ -113,7 +194,12 @@ test('a task is accepted once the orchestrator has it, under an id that follows 
   const answer = await post('/api/v1/tasks', { task: 'count' }, { 'idempotency-key': 'order 1', traceparent });
   expect(answer.status).toBe(202);
   const { data } = await jsonOf(answer);
-  expect(data).toEqual({ workflowId: workflowIdFor('acme', data.requestId), requestId: expect.stringMatching(/^k[a-z2-7]{26}$/), location: `/api/v1/tasks/${data.workflowId}`, duplicate: false });
+  expect(data).toEqual({
+    workflowId: workflowIdFor('acme', data.requestId),
+    requestId: expect.stringMatching(/^k[a-z2-7]{26}$/),
+    location: `/api/v1/tasks/${data.workflowId}`,
+    duplicate: false,
+  });
   expect(answer.headers.get('location')).toBe(data.location);
   expect(answer.headers.get('x-correlation-id')).toBe('a'.repeat(32));
   expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
@@ -133,7 +219,13 @@ test.each([
   const answer = await post('/api/v1/tasks', { task: 'x' });
   expect(answer.status).toBe(status);
   expect(answer.headers.get('content-type')).toContain('application/problem+json');
-  expect(await answer.json()).toMatchObject({ code, status, detail: 'no', next: 'x', correlationId: expect.stringMatching(/^[0-9a-f]{32}$/) });
+  expect(await answer.json()).toMatchObject({
+    code,
+    status,
+    detail: 'no',
+    next: 'x',
+    correlationId: expect.stringMatching(/^[0-9a-f]{32}$/),
+  });
 });
 
 test('without a receipt the answer is 503 with the workflow id and when to try again', async () => {
@@ -149,8 +241,22 @@ test('wait answers with the result as soon as it is told, or 202 when it is not'
     tasks.set(workflow, { tenant: 'acme', detail: detailOf(workflow), events: [], ended: false });
     if (seen.event.data.task === 'slow') return accepts(seen, workflow);
     setTimeout(() => {
-      tasks.set(workflow, { tenant: 'acme', detail: detailOf(workflow, { status: 'completed', endedAt: 5, answer: '42' }), events: [], ended: true });
-      orchestrator.tell(subjects.out('acme', seen.event.subject), JSON.stringify({ specversion: '1.0', id: 'y', source: '/test', type: TYPES.taskResult, data: { request: seen.event.subject, workflow, status: 'completed', costMicroUsd: 0, tokens: 0, steps: 1, endedAt: 5 } }));
+      tasks.set(workflow, {
+        tenant: 'acme',
+        detail: detailOf(workflow, { status: 'completed', endedAt: 5, answer: '42' }),
+        events: [],
+        ended: true,
+      });
+      orchestrator.tell(
+        subjects.out('acme', seen.event.subject),
+        JSON.stringify({
+          specversion: '1.0',
+          id: 'y',
+          source: '/test',
+          type: TYPES.taskResult,
+          data: { request: seen.event.subject, workflow, status: 'completed', costMicroUsd: 0, tokens: 0, steps: 1, endedAt: 5 },
+        }),
+      );
     }, 100);
     return accepts(seen, workflow);
   };
@@ -173,12 +279,23 @@ test.each([
   ['an unknown option', () => post('/api/v1/tasks', { task: 'x', options: { speed: 'max' } }), 400, 'RequestInvalid'],
   ['a blank task', () => post('/api/v1/tasks', { task: '  ' }), 400, 'RequestInvalid'],
   ['a large body', () => post('/api/v1/tasks', { task: 'x'.repeat(300_000) }), 413, 'RequestTooLarge'],
-  ['another media type', () => post('/api/v1/tasks', 'task=x', { 'content-type': 'application/x-www-form-urlencoded' }), 415, 'MediaTypeUnsupported'],
+  ['a body that is too large for the bus', () => post('/api/v1/tasks', { task: '\n'.repeat(131_050) + 'x' }), 413, 'RequestTooLarge'],
+  [
+    'another media type',
+    () => post('/api/v1/tasks', 'task=x', { 'content-type': 'application/x-www-form-urlencoded' }),
+    415,
+    'MediaTypeUnsupported',
+  ],
   ['a bad limit', () => call('/api/v1/tasks?limit=0'), 400, 'RequestInvalid'],
   ['a bad path', () => call('/api/v1/tasks/%ff'), 400, 'UrlInvalid'],
   ['a malformed id', () => call('/api/v1/tasks/nonsense'), 404, 'WorkflowUnknown'],
   ['an unprintable key', () => post('/api/v1/tasks', { task: 'x' }, { 'idempotency-key': 'é' }), 400, 'IdempotencyKeyInvalid'],
-  ['a bad Last-Event-ID', () => call(`/api/v1/tasks/${workflowIdFor('acme', 'q')}/events`, { headers: { accept: 'text/event-stream', 'last-event-id': 'x' } }), 400, 'LastEventIdInvalid'],
+  [
+    'a bad Last-Event-ID',
+    () => call(`/api/v1/tasks/${workflowIdFor('acme', 'q')}/events`, { headers: { accept: 'text/event-stream', 'last-event-id': 'x' } }),
+    400,
+    'LastEventIdInvalid',
+  ],
 ])('%s is a problem with a code and what helps', async (_, send, status, code) => {
   const answer = await send();
   expect(answer.status).toBe(status);
@@ -194,7 +311,9 @@ test('validation names the path and not the value', async () => {
 });
 
 test('a foreign Host is refused, and what is not HTTP gets a problem', async () => {
-  const status = await new Promise((resolve) => httpRequest(`${url}/api/v1/tasks`, { headers: { host: 'evil.example' } }, (answer) => resolve(answer.statusCode)).end());
+  const status = await new Promise((resolve) =>
+    httpRequest(`${url}/api/v1/tasks`, { headers: { host: 'evil.example' } }, (answer) => resolve(answer.statusCode)).end(),
+  );
   expect(status).toBe(403);
   const text = await new Promise<string>((resolve) => {
     let heard = '';
@@ -207,7 +326,8 @@ test('a foreign Host is refused, and what is not HTTP gets a problem', async () 
 test('another tenant’s workflow does not exist', async () => {
   const { workflow } = known('secret-one');
   expect((await call(`/api/v1/tasks/${workflow}`)).status).toBe(200);
-  for (const path of ['', '/events', '/llm-calls', '/tool-calls']) expect((await call(`/api/v1/tasks/${workflow}${path}`, { tenant: 'globex' })).status).toBe(404);
+  for (const path of ['', '/events', '/llm-calls', '/tool-calls'])
+    expect((await call(`/api/v1/tasks/${workflow}${path}`, { tenant: 'globex' })).status).toBe(404);
   expect((await call(`/api/v1/tasks/${workflow}/events`, { tenant: 'globex', headers: { accept: 'text/event-stream' } })).status).toBe(404);
 });
 
@@ -219,14 +339,21 @@ test('cancelling says what becomes of the task, and why not', async () => {
   expect(await answer.json()).toEqual({ data: { workflowId: workflow, status: 'ending' } });
   expect(inbox.at(-1)?.event).toMatchObject({ type: TYPES.taskCancel, data: { workflow, reason: 'enough' } });
   expect((await call(`/api/v1/tasks/${workflow}/cancel`, { method: 'POST' })).status).toBe(202);
-  for (const [code, status] of [['WorkflowUnknown', 404], ['WorkflowEnded', 409]] as const) {
+  for (const [code, status] of [
+    ['WorkflowUnknown', 404],
+    ['WorkflowEnded', 409],
+  ] as const) {
     receiptOf = (seen) => ({ request: seen.event.subject, accepted: false, code, message: 'no', next: 'x' });
     expect((await post(`/api/v1/tasks/${workflow}/cancel`, {})).status).toBe(status);
   }
 });
 
 /** Reads a stream until it ends; `onEvent` may do something in between. */
-async function readStream(path: string, headers: Record<string, string> = {}, onEvent: (id: number) => void = () => undefined): Promise<number[]> {
+async function readStream(
+  path: string,
+  headers: Record<string, string> = {},
+  onEvent: (id: number) => void = () => undefined,
+): Promise<number[]> {
   const answer = await call(path, { headers: { accept: 'text/event-stream', ...headers } });
   expect(answer.headers.get('content-type')).toContain('text/event-stream');
   const ids: number[] = [];
@@ -248,7 +375,10 @@ test('a stream has every event once and in order, live and over many pages, and 
   const grow = (): void => {
     task.events.push(eventOf(task.events.length + 1));
     task.ended = task.events.length === 500;
-    void orchestrator.publish(subjects.event(0, 'acme', workflow, 'retry.scheduled'), JSON.stringify({ data: { version: task.events.length } }));
+    void orchestrator.publish(
+      subjects.event(0, 'acme', workflow, 'retry.scheduled'),
+      JSON.stringify({ data: { version: task.events.length } }),
+    );
   };
   const ids = await readStream(`/api/v1/tasks/${workflow}/events`, {}, (id) => (id >= 450 && id < 500 ? grow() : undefined));
   expect(ids).toEqual(Array.from({ length: 500 }, (_, index) => index + 1));
@@ -272,10 +402,40 @@ test('news that was not heard is found within a second', async () => {
   expect(performance.now() - started).toBeLessThan(2_000);
 });
 
+test('a client that does not read holds back the reading, and leaves nothing behind', async () => {
+  const { workflow, task } = known('slow');
+  const words = 'x'.repeat(3_000);
+  task.events = Array.from({ length: 5_000 }, (_, index) => ({ ...eventOf(index + 1), data: { words } }));
+  const before = pagesAsked;
+  const socket = createConnection(Number(new URL(url).port), '127.0.0.1');
+  socket.pause();
+  socket.write(
+    `GET /api/v1/tasks/${workflow}/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer mk_acme.secret-acme\r\naccept: text/event-stream\r\n\r\n`,
+  );
+  await new Promise((done) => setTimeout(done, 800));
+  // 15 MB in 25 pages: what does not fit into the sockets' buffers was not asked for.
+  expect(pagesAsked - before).toBeGreaterThan(0);
+  expect(pagesAsked - before).toBeLessThan(20);
+  const open = async (): Promise<string | undefined> =>
+    /^mandate_sse_streams_open.* (\d+)$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1];
+  expect(await open()).toBe('1');
+  socket.destroy();
+  await vi.waitFor(async () => expect(await open()).toBe('0'), 3_000);
+});
+
 test('the document of the doors is OpenAPI 3.1 and names every route', async () => {
   const document = await jsonOf(fetch(`${url}/api/v1/openapi.json`));
   expect(document.openapi).toBe('3.1.0');
-  expect(Object.keys(document.paths).sort()).toEqual(['/api/v1/autonomous/execute', '/api/v1/status', '/api/v1/tasks', '/api/v1/tasks/{id}', '/api/v1/tasks/{id}/cancel', '/api/v1/tasks/{id}/events', '/api/v1/tasks/{id}/llm-calls', '/api/v1/tasks/{id}/tool-calls']);
+  expect(Object.keys(document.paths).sort()).toEqual([
+    '/api/v1/autonomous/execute',
+    '/api/v1/status',
+    '/api/v1/tasks',
+    '/api/v1/tasks/{id}',
+    '/api/v1/tasks/{id}/cancel',
+    '/api/v1/tasks/{id}/events',
+    '/api/v1/tasks/{id}/llm-calls',
+    '/api/v1/tasks/{id}/tool-calls',
+  ]);
   expect(document.paths['/api/v1/tasks']?.post.requestBody.content['application/json']?.schema).toBeDefined();
   expect(document.components.schemas['Problem']).toBeDefined();
 });
@@ -284,7 +444,10 @@ test('status, probes and metrics', async () => {
   await vi.waitFor(async () => {
     const { data } = await jsonOf(call('/api/v1/status'));
     expect(data.state).toBe('degraded');
-    expect(data.services.find((each) => each.service === 'gateway')).toMatchObject({ state: 'healthy', instances: [{ version: '0.1.0', state: 'ready' }] });
+    expect(data.services.find((each) => each.service === 'gateway')).toMatchObject({
+      state: 'healthy',
+      instances: [{ version: '0.1.0', state: 'ready' }],
+    });
   }, 3_000);
   expect((await fetch(`${url}/livez`)).status).toBe(200);
   expect((await fetch(`${url}/readyz`)).status).toBe(200);

@@ -14,7 +14,12 @@ const config = z.object({
   GATEWAY_ALLOWED_HOSTS: z
     .string()
     .default('')
-    .transform((text) => text.split(',').map((host) => host.trim().toLowerCase()).filter((host) => host !== ''))
+    .transform((text) =>
+      text
+        .split(',')
+        .map((host) => host.trim().toLowerCase())
+        .filter((host) => host !== ''),
+    )
     .describe('host names besides loopback under which the gateway is reached, separated by commas'),
   MANDATE_API_KEYS_FILE: z.string().min(1).describe('{"keys":[{"tenant","id","sha256"}]}; read again when it changes'),
 });
@@ -30,15 +35,22 @@ async function start(context: ServiceContext<Config>): Promise<Working> {
   // One listener per follower.
   setMaxListeners(0, closing.signal);
   const metrics = httpMetrics(registry);
-  const app = await createApp({ log, tracing: context.tracing, metrics, apiKeys, hostRules: { allowedHosts: context.config.GATEWAY_ALLOWED_HOSTS } });
+  const app = await createApp({
+    log,
+    tracing: context.tracing,
+    metrics,
+    apiKeys,
+    hostRules: { allowedHosts: context.config.GATEWAY_ALLOWED_HOSTS },
+  });
   let inFlight = 0;
   app.addHook('onRequest', async (_, reply) => {
     inFlight++;
     reply.raw.once('close', () => inFlight--);
   });
-  const ready = (): Health => (closing.signal.aborted ? { ok: false, missing: ['stopping'] } : bus.connected ? { ok: true, missing: [] } : { ok: false, missing: ['nats'] });
+  const ready = (): Health => (closing.signal.aborted ? { ok: false, missing: ['stopping'] } : { ok: true, missing: [] });
+  const readyWithBus = (): Health => (bus.connected ? ready() : { ok: false, missing: ['nats', ...ready().missing] });
   taskRoutes(app, { bus, ask: projectorClient(bus), instance: context.instance, metrics, closing: closing.signal });
-  statusRoutes(app, { presence: context.presence, registry, ready });
+  statusRoutes(app, { presence: context.presence, registry, ready: readyWithBus });
   const url = await app.listen({ port: context.config.GATEWAY_PORT, host: context.config.GATEWAY_HOST });
   log.info({ url }, 'listening');
   return {

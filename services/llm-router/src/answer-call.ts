@@ -35,17 +35,29 @@ export interface CallPlan {
 export function planCall({ table }: Router, command: LlmCommand): CallPlan {
   const { body: request, reservation } = command;
   const likely = likelyTokens(promptSize(request).bytes) + request.maxOutputTokens;
-  const choice = chooseModel(table.models, table.preferred, { model: request.model, tools: request.tools.length > 0, contextTokens: likely });
+  const choice = chooseModel(table.models, table.preferred, {
+    model: request.model,
+    tools: request.tools.length > 0,
+    contextTokens: likely,
+  });
   if ('refused' in choice) throw new StepFailed('no_capable_provider', choice.refused, { billed: 'no' });
   const { model } = choice;
   const maxInputTokens = mostInputTokens(request);
   const maxOutputTokens = Math.min(request.maxOutputTokens, model.maxOutputTokens);
   if (model.flatUpToTokens !== undefined && maxInputTokens > model.flatUpToTokens) {
-    throw new StepFailed('context_length', `The prompt may have ${maxInputTokens} tokens; above ${model.flatUpToTokens} ${model.id} costs more than was reserved for.`, { billed: 'no' });
+    throw new StepFailed(
+      'context_length',
+      `The prompt may have ${maxInputTokens} tokens; above ${model.flatUpToTokens} ${model.id} costs more than was reserved for.`,
+      { billed: 'no' },
+    );
   }
   const worst = worstCaseMicroUsd(model.price, maxInputTokens, maxOutputTokens);
   if (worst > reservation.moneyMicroUsd) {
-    throw new StepFailed('reservation_exceeded', `The call can cost ${worst} micro-USD with ${model.id}; ${reservation.moneyMicroUsd} were reserved.`, { billed: 'no' });
+    throw new StepFailed(
+      'reservation_exceeded',
+      `The call can cost ${worst} micro-USD with ${model.id}; ${reservation.moneyMicroUsd} were reserved.`,
+      { billed: 'no' },
+    );
   }
   return { model, maxInputTokens, maxOutputTokens };
 }
@@ -54,9 +66,16 @@ export function planCall({ table }: Router, command: LlmCommand): CallPlan {
 export async function carryOut(router: Router, command: LlmCommand, plan: CallPlan, signal: AbortSignal): Promise<FinishedCall> {
   const { model, maxOutputTokens } = plan;
   const upstream = router.model(model.provider, model.id);
-  const give = (said: ModelAnswer, upstreamRequests: number): FinishedCall => ({ said, answer: reported(router.table, plan, said, upstreamRequests) });
+  const give = (said: ModelAnswer, upstreamRequests: number): FinishedCall => ({
+    said,
+    answer: reported(router.table, plan, said, upstreamRequests),
+  });
   try {
-    const { said, upstreamRequests } = await askTwiceAtMost(() => upstream.generate(command.body, { signal, maxOutputTokens }), command.timeoutMs, signal);
+    const { said, upstreamRequests } = await askTwiceAtMost(
+      () => upstream.generate(command.body, { signal, maxOutputTokens }),
+      command.timeoutMs,
+      signal,
+    );
     const finished = give(said, upstreamRequests);
     refuseUselessAnswer(finished);
     return finished;
@@ -79,7 +98,11 @@ const LONGEST_WAIT_MS = 2_000;
 const LEAST_TIME_LEFT_MS = 1_000;
 
 /** One more try after a failure that provably cost nothing, soon, and only while there is time; everything else is the orchestrator's. */
-async function askTwiceAtMost(ask: () => Promise<ModelAnswer>, timeoutMs: number, signal: AbortSignal): Promise<{ readonly said: ModelAnswer; readonly upstreamRequests: number }> {
+async function askTwiceAtMost(
+  ask: () => Promise<ModelAnswer>,
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<{ readonly said: ModelAnswer; readonly upstreamRequests: number }> {
   const started = performance.now();
   try {
     return { said: await ask(), upstreamRequests: 1 };
@@ -102,7 +125,8 @@ function worthAnother(failure: ModelCallFailed): number | undefined {
 }
 
 function refuseUselessAnswer({ answer, said }: FinishedCall): void {
-  if (said.finishReason === 'content_filter') throw new StepFailed('content_filter', 'The vendor’s content filter stopped the answer.', { billed: 'yes', answer });
+  if (said.finishReason === 'content_filter')
+    throw new StepFailed('content_filter', 'The vendor’s content filter stopped the answer.', { billed: 'yes', answer });
   const isEmpty = said.text === '' && said.toolCalls.length === 0;
   if (said.finishReason === 'error' || (isEmpty && said.finishReason === 'other')) {
     throw new StepFailed('bad_answer', 'The model ended without an answer.', { billed: 'yes', answer });
@@ -128,7 +152,13 @@ function reported(table: ModelTable, plan: CallPlan, said: ModelAnswer, upstream
 /** A vendor that says nothing about usage is believed to have charged the most that it could. */
 function mostUsage({ maxInputTokens, maxOutputTokens }: CallPlan, said: ModelAnswer): TokenUsage {
   const saidBytes = Buffer.byteLength(said.text) + said.toolCalls.reduce((sum, call) => sum + Buffer.byteLength(JSON.stringify(call)), 0);
-  return { inputTokens: maxInputTokens, outputTokens: Math.min(maxOutputTokens, saidBytes), cachedInputTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 };
+  return {
+    inputTokens: maxInputTokens,
+    outputTokens: Math.min(maxOutputTokens, saidBytes),
+    cachedInputTokens: 0,
+    cacheWriteTokens: 0,
+    reasoningTokens: 0,
+  };
 }
 
 /** One more than are run per turn, so that the refusal of the rest is seen; and no arguments that no tool would take. */

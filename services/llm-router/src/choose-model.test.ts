@@ -2,10 +2,30 @@ import { expect, test } from 'vitest';
 import { chooseModel } from './choose-model.ts';
 import type { OfferedModel } from './models/model-table.ts';
 
-const priceOf = (input: number, output: number) => ({ inputMicroUsdPerMillionTokens: input, outputMicroUsdPerMillionTokens: output, cachedInputMicroUsdPerMillionTokens: input, cacheWriteMicroUsdPerMillionTokens: input });
-const model = (id: string, more: Partial<OfferedModel> = {}): OfferedModel => ({ id, provider: 'openai', tier: 'cheap', contextTokens: 100_000, maxOutputTokens: 4_096, tools: true, price: priceOf(100, 1_000), flatUpToTokens: undefined, automatic: true, ...more });
+const priceOf = (input: number, output: number) => ({
+  inputMicroUsdPerMillionTokens: input,
+  outputMicroUsdPerMillionTokens: output,
+  cachedInputMicroUsdPerMillionTokens: input,
+  cacheWriteMicroUsdPerMillionTokens: input,
+});
+const model = (id: string, more: Partial<OfferedModel> = {}): OfferedModel => ({
+  id,
+  provider: 'openai',
+  tier: 'cheap',
+  contextTokens: 100_000,
+  maxOutputTokens: 4_096,
+  tools: true,
+  price: priceOf(100, 1_000),
+  flatUpToTokens: undefined,
+  automatic: true,
+  ...more,
+});
 const needs = { model: null, tools: true, contextTokens: 1_000 };
-const chosen = (models: readonly OfferedModel[], preferred: string | undefined, more: Partial<Parameters<typeof chooseModel>[2]> = {}): string => {
+const chosen = (
+  models: readonly OfferedModel[],
+  preferred: string | undefined,
+  more: Partial<Parameters<typeof chooseModel>[2]> = {},
+): string => {
   const choice = chooseModel(models, preferred, { ...needs, ...more });
   return 'model' in choice ? `${choice.model.provider}/${choice.model.id}` : choice.refused;
 };

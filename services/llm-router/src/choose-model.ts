@@ -21,9 +21,11 @@ export function chooseModel(models: readonly OfferedModel[], preferred: string |
 
 function named(models: readonly OfferedModel[], name: string, needs: Needs): Choice {
   const found = models.filter((model) => model.id === name || `${model.provider}/${model.id}` === name);
-  if (found.length === 0) return { refused: `There is no model "${name}" here; there are ${models.map(({ id }) => id).join(', ') || 'none'}.` };
+  if (found.length === 0)
+    return { refused: `There is no model "${name}" here; there are ${models.map(({ id }) => id).join(', ') || 'none'}.` };
   const priced = found.filter(isPriced);
-  if (priced.length === 0) return { refused: `The price of model "${name}" is unknown: give one in MANDATE_MODELS_FILE (0 if it is free).` };
+  if (priced.length === 0)
+    return { refused: `The price of model "${name}" is unknown: give one in MANDATE_MODELS_FILE (0 if it is free).` };
   const [model] = priced.filter((each) => each.tools || !needs.tools).sort(byPrice);
   return model === undefined ? { refused: `Model "${name}" cannot call tools.` } : { model };
 }
@@ -31,7 +33,11 @@ function named(models: readonly OfferedModel[], name: string, needs: Needs): Cho
 function cheapest(models: readonly OfferedModel[], needs: Needs): Choice {
   const able = models.filter((model) => model.automatic && (model.tools || !needs.tools) && needs.contextTokens <= model.contextTokens);
   const [model] = able.filter(isPriced).sort(byPrice);
-  return model === undefined ? { refused: `No model here can do it: ${needs.tools ? 'with tools, ' : ''}about ${needs.contextTokens} tokens, and with a known price.` } : { model };
+  return model === undefined
+    ? {
+        refused: `No model here can do it: ${needs.tools ? 'with tools, ' : ''}about ${needs.contextTokens} tokens, and with a known price.`,
+      }
+    : { model };
 }
 
 const isPriced = (model: OfferedModel): model is PricedModel => model.price !== undefined;

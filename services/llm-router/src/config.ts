@@ -1,7 +1,10 @@
 import { z } from 'zod';
 
 /** An empty variable is one that is not set: that is how compose files and .env files say it. */
-const optional = z.string().transform((text) => (text === '' ? undefined : text)).optional();
+const optional = z
+  .string()
+  .transform((text) => (text === '' ? undefined : text))
+  .optional();
 const address = optional.pipe(z.url().optional());
 
 export const routerConfig = z.object({
@@ -17,7 +20,9 @@ export const routerConfig = z.object({
   OPENAI_COMPATIBLE_API_KEY: optional,
   OPENAI_COMPATIBLE_MODEL: optional,
   MANDATE_MODEL: optional.describe('model for requests that name none: an id, or provider/id'),
-  MANDATE_MODELS_FILE: optional.describe('JSON: {"models": [{id, provider, tier, contextTokens, maxOutputTokens, inputUsdPerMillionTokens, outputUsdPerMillionTokens, cachedInputUsdPerMillionTokens?, tools?}]}'),
+  MANDATE_MODELS_FILE: optional.describe(
+    'JSON: {"models": [{id, provider, tier, contextTokens, maxOutputTokens, inputUsdPerMillionTokens, outputUsdPerMillionTokens, cachedInputUsdPerMillionTokens?, tools?}]}',
+  ),
   MANDATE_ALLOW_OFFLINE: optional.describe('1: the offline provider may serve in production'),
 });
 export type RouterConfig = z.infer<typeof routerConfig>;

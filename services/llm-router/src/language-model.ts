@@ -47,7 +47,13 @@ export class ModelCallFailed extends Error {
   constructor(
     code: WorkerErrorCode,
     message: string,
-    details: { readonly billed: 'no' | 'maybe' | 'yes'; readonly retryable?: boolean | undefined; readonly retryAfterMs?: number | undefined; readonly usage?: TokenUsage | undefined; readonly cause?: unknown },
+    details: {
+      readonly billed: 'no' | 'maybe' | 'yes';
+      readonly retryable?: boolean | undefined;
+      readonly retryAfterMs?: number | undefined;
+      readonly usage?: TokenUsage | undefined;
+      readonly cause?: unknown;
+    },
   ) {
     super(message, { cause: details.cause });
     this.code = code;

@@ -18,4 +18,10 @@ export const GEN_AI = {
 } as const;
 
 /** The conventions' word for each of our providers. */
-export const PROVIDER_NAMES = { openai: 'openai', anthropic: 'anthropic', google: 'gcp.gemini', 'openai-compatible': 'openai_compatible', offline: 'mandate.offline' } as const;
+export const PROVIDER_NAMES = {
+  openai: 'openai',
+  anthropic: 'anthropic',
+  google: 'gcp.gemini',
+  'openai-compatible': 'openai_compatible',
+  offline: 'mandate.offline',
+} as const;

@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { modelCatalog, type ModelRequest } from '@mandate/contracts';
 import { type RunningService, startService } from '@mandate/service-kit';
-import { type Commander, commander, type FreshNats, freshNats, STUB_PRICE, type StubModel, startStubModel, workerEnvironment } from '@mandate/test-kit';
+import {
+  type Commander,
+  commander,
+  type FreshNats,
+  freshNats,
+  STUB_PRICE,
+  type StubModel,
+  startStubModel,
+  workerEnvironment,
+} from '@mandate/test-kit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
 import { llmRouter } from './service.ts';
 
@@ -31,31 +40,70 @@ afterEach(async () => {
 });
 
 const modelsFile = join(mkdtempSync(join(tmpdir(), 'models-')), 'models.json');
-const priced = { tier: 'cheap', contextTokens: 100_000, maxOutputTokens: 4_096, inputUsdPerMillionTokens: STUB_PRICE.input / 1e6, outputUsdPerMillionTokens: STUB_PRICE.output / 1e6, cachedInputUsdPerMillionTokens: STUB_PRICE.cachedInput / 1e6 };
+const priced = {
+  tier: 'cheap',
+  contextTokens: 100_000,
+  maxOutputTokens: 4_096,
+  inputUsdPerMillionTokens: STUB_PRICE.input / 1e6,
+  outputUsdPerMillionTokens: STUB_PRICE.output / 1e6,
+  cachedInputUsdPerMillionTokens: STUB_PRICE.cachedInput / 1e6,
+};
 writeFileSync(modelsFile, JSON.stringify({ models: [{ ...priced, id: 'stub', provider: 'openai' }] }));
 
 const environment = (more: Readonly<Record<string, string>> = {}): Record<string, string> =>
-  workerEnvironment(nats, 'llm-router', { OPENAI_API_KEY: 'sk-test', OPENAI_BASE_URL: stub.url, MANDATE_MODELS_FILE: modelsFile, MANDATE_MODEL: 'stub', ...more });
-const request = (more: Partial<ModelRequest> = {}): ModelRequest => ({ model: null, system: 'Be brief.', messages: [{ role: 'user', text: 'Hello' }], tools: [], maxOutputTokens: 100, ...more });
-const run = async (body: ModelRequest, changes: Parameters<Commander['send']>[2] = {}) => (await orchestrator.send('llm', body, changes)).result;
+  workerEnvironment(nats, 'llm-router', {
+    OPENAI_API_KEY: 'sk-test',
+    OPENAI_BASE_URL: stub.url,
+    MANDATE_MODELS_FILE: modelsFile,
+    MANDATE_MODEL: 'stub',
+    ...more,
+  });
+const request = (more: Partial<ModelRequest> = {}): ModelRequest => ({
+  model: null,
+  system: 'Be brief.',
+  messages: [{ role: 'user', text: 'Hello' }],
+  tools: [],
+  maxOutputTokens: 100,
+  ...more,
+});
+const run = async (body: ModelRequest, changes: Parameters<Commander['send']>[2] = {}) =>
+  (await orchestrator.send('llm', body, changes)).result;
 
 test('a call is answered, and costs what the vendor charges', async () => {
   stub.script({ text: 'Hi.', usage: { inputTokens: 1_000, cachedInputTokens: 300, outputTokens: 33 } });
   const result = await run(request());
   expect(result).toMatchObject({
     outcome: 'succeeded',
-    answer: { kind: 'llm', provider: 'openai', model: 'stub', finishReason: 'stop', upstreamRequests: 1, content: { text: 'Hi.', calls: [] }, usage: { inputTokens: 1_000, cachedInputTokens: 300, outputTokens: 33 } },
+    answer: {
+      kind: 'llm',
+      provider: 'openai',
+      model: 'stub',
+      finishReason: 'stop',
+      upstreamRequests: 1,
+      content: { text: 'Hi.', calls: [] },
+      usage: { inputTokens: 1_000, cachedInputTokens: 300, outputTokens: 33 },
+    },
   });
   expect(result.answer).toHaveProperty('costMicroUsd', stub.bill().costMicroUsd);
 });
 
 test('over many calls of every kind the ledger and the vendor agree', async () => {
-  stub.script(({ number }) => (number % 4 === 0 ? { status: 429, headers: { 'retry-after': '60' } } : number % 4 === 1 ? { text: 'x'.repeat(number) } : number % 4 === 2 ? { toolCalls: [{ tool: 't', args: { number } }] } : { text: '', finishReason: 'content_filter' }));
+  stub.script(({ number }) =>
+    number % 4 === 0
+      ? { status: 429, headers: { 'retry-after': '60' } }
+      : number % 4 === 1
+        ? { text: 'x'.repeat(number) }
+        : number % 4 === 2
+          ? { toolCalls: [{ tool: 't', args: { number } }] }
+          : { text: '', finishReason: 'content_filter' },
+  );
   const results = await Promise.all(Array.from({ length: 40 }, () => run(request())));
   const booked = results.reduce((sum, { answer }) => sum + (answer?.kind === 'llm' ? answer.costMicroUsd : 0), 0);
   expect(stub.bill().requests).toBe(40);
   expect(booked).toBe(stub.bill().costMicroUsd);
-  expect(results.filter(({ failure }) => failure?.code === 'rate_limit' && failure.billed === 'no' && failure.retryAfterMs === 60_000)).toHaveLength(10);
+  expect(
+    results.filter(({ failure }) => failure?.code === 'rate_limit' && failure.billed === 'no' && failure.retryAfterMs === 60_000),
+  ).toHaveLength(10);
   expect(results.filter(({ failure }) => failure?.code === 'content_filter')).toHaveLength(10);
 });
 
@@ -109,7 +157,13 @@ test('an answer that is too long is cut, and says so', async () => {
 });
 
 test('arguments larger than a tool takes are not carried on', async () => {
-  stub.script({ toolCalls: [{ tool: 'a', args: { text: 'x'.repeat(100_000) } }, { tool: 'b', args: { ok: true } }], usage: { inputTokens: 1, outputTokens: 1 } });
+  stub.script({
+    toolCalls: [
+      { tool: 'a', args: { text: 'x'.repeat(100_000) } },
+      { tool: 'b', args: { ok: true } },
+    ],
+    usage: { inputTokens: 1, outputTokens: 1 },
+  });
   const { answer } = await run(request());
   expect(answer?.kind === 'llm' ? answer.content.calls.map(({ args }) => Object.keys(args as object)) : []).toEqual([['_raw'], ['ok']]);
 });
@@ -118,15 +172,28 @@ test('the catalogue has the hash that the heartbeat tells', async () => {
   const reply = (await orchestrator.ask('q.llm-router.catalog')) as { readonly ok: boolean; readonly value: unknown };
   const catalog = modelCatalog.parse(reply.value);
   expect(catalog).toMatchObject({ defaultModel: 'stub' });
-  expect(catalog.models[0]).toEqual({ id: 'stub', provider: 'openai', tier: 'cheap', contextTokens: 100_000, maxOutputTokens: 4_096, inputMicroUsdPerMillionTokens: 1_000_000, outputMicroUsdPerMillionTokens: 4_000_000, priced: true });
-  const beat = await new Promise<{ readonly catalogHash: string }>((told) => orchestrator.bus.listen('hb.llm-router.*', (message) => told(message.json())));
+  expect(catalog.models[0]).toEqual({
+    id: 'stub',
+    provider: 'openai',
+    tier: 'cheap',
+    contextTokens: 100_000,
+    maxOutputTokens: 4_096,
+    inputMicroUsdPerMillionTokens: 1_000_000,
+    outputMicroUsdPerMillionTokens: 4_000_000,
+    priced: true,
+  });
+  const beat = await new Promise<{ readonly catalogHash: string }>((told) =>
+    orchestrator.bus.listen('hb.llm-router.*', (message) => told(message.json())),
+  );
   expect(beat.catalogHash).toBe(createHash('sha256').update(JSON.stringify(catalog)).digest('hex'));
 });
 
 test('without any key rules serve, and say so', async () => {
   await router.stop();
   router = await startService(llmRouter, workerEnvironment(nats, 'llm-router'));
-  const result = await run(request({ messages: [{ role: 'user', text: 'Translate this into French.' }] }), { reservation: { moneyMicroUsd: 0, tokens: 10_000, modelCalls: 1, toolCalls: 0 } });
+  const result = await run(request({ messages: [{ role: 'user', text: 'Translate this into French.' }] }), {
+    reservation: { moneyMicroUsd: 0, tokens: 10_000, modelCalls: 1, toolCalls: 0 },
+  });
   expect(result).toMatchObject({ outcome: 'succeeded', answer: { provider: 'offline', model: 'offline-rules', costMicroUsd: 0 } });
   expect(result.answer?.kind === 'llm' && result.answer.usage.inputTokens).toBeGreaterThan(0);
 });
@@ -140,5 +207,7 @@ test('in production there are no rules unless they are asked for', async () => {
 });
 
 test('a preferred model that cannot serve is an error at the start, not at the first call', async () => {
-  await expect(startService(llmRouter, environment({ MANDATE_MODEL: 'gpt-99' }))).rejects.toThrow('MANDATE_MODEL: There is no model "gpt-99"');
+  await expect(startService(llmRouter, environment({ MANDATE_MODEL: 'gpt-99' }))).rejects.toThrow(
+    'MANDATE_MODEL: There is no model "gpt-99"',
+  );
 });

@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
 import { type LlmCommand, llmCommand, subjects, TYPES, type WorkerAnswer } from '@mandate/contracts';
-import { type ActiveSpan, type AttemptRun, serveAttempts, type ServiceContext, type ServiceDefinition, StepFailed, type Working } from '@mandate/service-kit';
+import {
+  type ActiveSpan,
+  type AttemptRun,
+  serveAttempts,
+  type ServiceContext,
+  type ServiceDefinition,
+  StepFailed,
+  type Working,
+} from '@mandate/service-kit';
 import { carryOut, type FinishedCall, planCall, type Router } from './answer-call.ts';
 import { chooseModel } from './choose-model.ts';
 import { type RouterConfig, routerConfig } from './config.ts';
@@ -19,7 +27,7 @@ export const llmRouter: ServiceDefinition<typeof routerConfig> = {
 
 async function start(context: ServiceContext<RouterConfig>): Promise<Working> {
   const { config, bus, log } = context;
-  const providers = configuredProviders(config);
+  const providers = await configuredProviders(config);
   const table = buildModelTable({
     providers: [...providers.keys()],
     operator: readOperatorTable(config.MANDATE_MODELS_FILE),
@@ -66,7 +74,13 @@ async function runCall(context: ServiceContext<RouterConfig>, router: Router, co
   const span = context.tracing.start(`chat ${id}`, {
     parent: run.span.traceparent,
     kind: 'client',
-    attributes: { [GEN_AI.operation]: 'chat', [GEN_AI.provider]: PROVIDER_NAMES[provider], [GEN_AI.requestModel]: id, [GEN_AI.requestMaxTokens]: plan.maxOutputTokens, [GEN_AI.conversation]: command.workflow },
+    attributes: {
+      [GEN_AI.operation]: 'chat',
+      [GEN_AI.provider]: PROVIDER_NAMES[provider],
+      [GEN_AI.requestModel]: id,
+      [GEN_AI.requestMaxTokens]: plan.maxOutputTokens,
+      [GEN_AI.conversation]: command.workflow,
+    },
   });
   try {
     const finished = await carryOut(router, command, plan, run.signal);

@@ -23,7 +23,11 @@ export function mostInputTokens(request: ModelRequest): number {
 }
 
 /** The most that a call can cost, in micro-USD: every byte a token, every token allowed said. */
-export const worstCaseMicroUsd = (price: Price, inputTokens: number, maxOutputTokens: number): number => costMicroUsd(dearestInput(price), inputTokens, maxOutputTokens);
+export const worstCaseMicroUsd = (price: Price, inputTokens: number, maxOutputTokens: number): number =>
+  costMicroUsd(dearestInput(price), inputTokens, maxOutputTokens);
 
 /** We never ask a vendor to write its cache, so that price does not count. */
-const dearestInput = (price: Price): Price => ({ ...price, inputMicroUsdPerMillionTokens: Math.max(price.inputMicroUsdPerMillionTokens, price.cachedInputMicroUsdPerMillionTokens) });
+const dearestInput = (price: Price): Price => ({
+  ...price,
+  inputMicroUsdPerMillionTokens: Math.max(price.inputMicroUsdPerMillionTokens, price.cachedInputMicroUsdPerMillionTokens),
+});

@@ -39,7 +39,7 @@ export class Catalogs {
       const known = beat.service === 'tool-runner' ? this.#tools?.hash : this.#models?.hash;
       if (beat.catalogHash === null || beat.catalogHash === known || !beat.ready || this.#asking.has(beat.service)) return;
       this.#asking.add(beat.service);
-      this.#ask(context, beat.service)
+      this.#ask(context, beat.service, beat.catalogHash)
         .catch((error: unknown) => this.#logger.warn({ problem: (error as Error).message, of: beat.service }, 'catalog not read; the next heartbeat tries again'))
         .finally(() => this.#asking.delete(beat.service));
     });
@@ -79,12 +79,14 @@ export class Catalogs {
     if (body !== undefined) this.#toolVersions.set(hash, toolCatalog.parse(JSON.parse(body)));
   }
 
-  async #ask(context: ServiceContext<unknown>, service: 'tool-runner' | 'llm-router'): Promise<void> {
+  async #ask(context: ServiceContext<unknown>, service: 'tool-runner' | 'llm-router', expected: string): Promise<void> {
     const reply = (await context.bus.ask(subjects.query(service, 'catalog'), '{}', 5_000)) as { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: Problem };
     if (!reply.ok) throw new Error(reply.problem.message);
     const catalog = (service === 'tool-runner' ? toolCatalog : modelCatalog).parse(reply.value);
     const body = JSON.stringify(catalog);
     const hash = sha256Hex(body);
+    // Any instance may answer; one that has not yet seen its servers knows less than the one that announced.
+    if (hash !== expected) throw new Error('another instance answered, with another catalogue');
     await this.#log.saveArtifact(hash, service === 'tool-runner' ? 'tools' : 'models', body);
     if (service === 'tool-runner') this.#adoptTools(hash, catalog as ToolCatalog);
     else this.#models = { hash, catalog: catalog as ModelCatalog };

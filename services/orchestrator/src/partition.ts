@@ -33,6 +33,8 @@ export interface Shared {
   readonly onLost: (partition: number) => void;
 }
 
+const ENDS: ReadonlySet<string> = new Set(['task.completed', 'task.failed', 'task.cancelled']);
+
 /** Not yet possible; the message waits on the bus. */
 class NotReady extends Error {
   override readonly name = 'NotReady';
@@ -66,7 +68,9 @@ export class Partition {
   /** Workflows that are ending and still have open attempts. */
   readonly #ending = new Set<string>();
   readonly #again: NodeJS.Timeout;
-  readonly #head: number;
+  /** From here on the log may hold events that were not published: a predecessor died, or a commit broke off. */
+  #doubtFrom: number | undefined;
+  #tellingAgain = false;
   #consumption: Consumption | undefined;
   #lost = false;
 
@@ -74,11 +78,11 @@ export class Partition {
     this.#shared = shared;
     this.number = taken.partition;
     this.epoch = taken.epoch;
-    this.#head = taken.nextPosition;
     this.#memory = new WorkflowMemory(taken.partition, shared.log, shared.keys);
     this.#relay = new Relay({ bus: shared.bus, logger: shared.logger, partition: taken.partition, incarnation: shared.logIncarnation, instance: shared.instance, from: taken.publishedPosition });
+    this.#doubtFrom = taken.publishedPosition;
     this.#clock = new Clock((workflow) => void this.#wake(workflow));
-    this.#again = setInterval(() => this.#tellAgain(), AGAIN_MS);
+    this.#again = setInterval(() => void this.#tellAgain(), AGAIN_MS);
   }
 
   /** Takes over, then takes in. */
@@ -134,15 +138,26 @@ export class Partition {
     void this.#consumption?.stop(0);
   }
 
+  /** Publishes what is in the log and not yet on the bus, and tells results that a dead owner, or a broken commit, did not. */
   async #publishBacklog(): Promise<void> {
-    for (let from = this.#relay.published; from < this.#head && !this.#lost; ) {
+    const start = this.#doubtFrom;
+    if (start === undefined) return;
+    const ended = new Set<string>();
+    for (let from = start; !this.#lost; ) {
       const rows = await this.#shared.log.readPositions(this.number, from, 1_000);
-      if (rows.length === 0) return;
       for (const { position, envelope } of rows) {
         const event = JSON.parse(envelope) as { stream: string; tenant: string; version: number; type: string; at: number };
         this.#relay.publish(event.tenant, event.stream, position, [{ version: event.version, type: event.type, at: event.at, envelope, hash: Buffer.alloc(0) }]);
+        if (ENDS.has(event.type)) ended.add(event.stream);
         from = position + 1;
       }
+      if (rows.length < 1_000) break;
+    }
+    this.#doubtFrom = undefined;
+    for (const workflow of ended) {
+      const held = await this.#memory.get(workflow);
+      this.#shared.told.result(held, held.trace);
+      this.#memory.forgetEnded(held);
     }
   }
 
@@ -323,6 +338,11 @@ export class Partition {
         span.fail(error.name);
         span.end();
         this.#memory.discard(held);
+        // It may be stored all the same: what it set free is then still to be done.
+        if (error instanceof StoreUnavailable) {
+          this.#doubtFrom ??= this.#relay.suspect();
+          this.#owed.add(held.id);
+        }
         throw error;
       },
     );
@@ -365,7 +385,7 @@ export class Partition {
     if (!isOpen(held.state)) {
       this.#ending.delete(held.id);
       this.#owed.delete(held.id);
-      if (events.some((event) => event.type === 'task.completed' || event.type === 'task.failed' || event.type === 'task.cancelled')) this.#shared.told.result(held, traceparent);
+      if (events.some((event) => ENDS.has(event.type))) this.#shared.told.result(held, traceparent);
     }
     if (isOpen(held.state)) this.#setClock(held);
     else this.#memory.forgetEnded(held);
@@ -385,22 +405,28 @@ export class Partition {
       });
   }
 
-  #tellAgain(): void {
+  /** Every 0.4 s: commands that the bus did not take, stops that are not yet followed, and whatever a broken commit left open. */
+  async #tellAgain(): Promise<void> {
+    if (this.#tellingAgain) return;
+    this.#tellingAgain = true;
+    await this.#publishBacklog().catch(() => undefined);
     for (const id of [...this.#owed]) {
       this.#owed.delete(id);
-      void this.#withOpen(id, (held) => {
+      await this.#withOpen(id, (held) => {
         for (const attempt of pending(held.state).dispatch) this.#dispatch(held, attempt);
+        this.#setClock(held);
       });
     }
-    for (const id of this.#ending) void this.#withOpen(id, (held) => this.#shared.told.stop(held));
+    for (const id of this.#ending) await this.#withOpen(id, (held) => this.#shared.told.stop(held));
+    this.#tellingAgain = false;
   }
 
   async #withOpen(id: string, work: (held: Held) => void): Promise<void> {
     try {
       const held = await this.#memory.get(id);
-      if (this.#lost || !isOpen(held.state)) return;
       await held.committed;
-      work(held);
+      if (!isOpen(held.state)) this.#memory.forgetEnded(held);
+      else if (!this.#lost) work(held);
     } catch (error) {
       this.#shared.logger.debug({ workflow: id, problem: (error as Error).message }, 'later again');
       if (!this.#lost) this.#owed.add(id);

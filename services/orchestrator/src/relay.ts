@@ -33,6 +33,15 @@ export class Relay {
     return lowest;
   }
 
+  /**
+   * Something may be stored at the next position that was not handed to it: `published` waits there.
+   * @returns that position
+   */
+  suspect(): number {
+    this.#unacknowledged.add(this.#next);
+    return this.#next;
+  }
+
   publish(tenant: string, workflow: string, firstPosition: number, events: readonly EncodedEvent[]): void {
     for (const [index, event] of events.entries()) {
       const position = firstPosition + index;

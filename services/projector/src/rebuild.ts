@@ -27,7 +27,8 @@ export async function rebuild(pool: Pool, log: Logger): Promise<Rebuilt> {
   try {
     await clearAll(pool, incarnation, heads);
     const partitions = [...heads.keys()].map((partition) => new PartitionProjection({ partition, pool, log, onApplied: () => undefined }));
-    while (!partitions.every((each) => (each.next ?? -1) >= (heads.get(each.partition) ?? 0))) await new Promise((done) => setTimeout(done, 10));
+    while (!partitions.every((each) => (each.next ?? -1) >= (heads.get(each.partition) ?? 0)))
+      await new Promise((done) => setTimeout(done, 10));
     await Promise.all(partitions.map((each) => each.stop()));
   } finally {
     clearInterval(holding);

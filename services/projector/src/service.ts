@@ -36,8 +36,21 @@ async function start(context: ServiceContext<Config>): Promise<Working> {
   const pool = openPool(DATABASE_URL, { max: 3, timeoutMs: PROJECTION_TIMEOUT_MS, name: 'projector' });
   const control = openPool(DATABASE_URL, { max: 1, timeoutMs: CONTROL_TIMEOUT_MS, name: 'projector-control' });
   const queries = openPool(DATABASE_URL, { max: 8, timeoutMs: QUERY_TIMEOUT_MS, name: 'projector-queries' });
-  const handlers: QueryHandlers = { ...taskQueries(queries, contents), ...eventQueries(queries, contents), ...callQueries(queries), ...statusQueries(queries) };
-  const working = new Projector({ instance: context.instance, bus: context.bus, presence: context.presence, log: context.log, metrics: context.metrics, pool, control });
+  const handlers: QueryHandlers = {
+    ...taskQueries(queries, contents),
+    ...eventQueries(queries, contents),
+    ...callQueries(queries),
+    ...statusQueries(queries),
+  };
+  const working = new Projector({
+    instance: context.instance,
+    bus: context.bus,
+    presence: context.presence,
+    log: context.log,
+    metrics: context.metrics,
+    pool,
+    control,
+  });
   await working.started(FIRST_ROUND_MS);
   const answering = answerQueries(context.bus, handlers, context.log);
   return {

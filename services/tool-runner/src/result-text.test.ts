@@ -13,7 +13,9 @@ test('texts stand as they are; everything else is named in brackets', () => {
       { type: 'resource', resource: { uri: 'file:///c', blob: 'AA==' } },
     ],
   };
-  expect(resultText(result)).toBe('one\n[image image/png, 3 bytes]\n[audio audio/wav, 2 bytes]\n[link file:///a (a)]\n[resource file:///b]\ninside\n[resource file:///c, 1 bytes]');
+  expect(resultText(result)).toBe(
+    'one\n[image image/png, 3 bytes]\n[audio audio/wav, 2 bytes]\n[link file:///a (a)]\n[resource file:///b]\ninside\n[resource file:///c, 1 bytes]',
+  );
 });
 
 test('structured content alone is shown as JSON', () => {

@@ -17,7 +17,9 @@ function partText(part: ContentBlock): string {
     case 'resource_link':
       return `[link ${part.uri}${part.name === undefined ? '' : ` (${part.name})`}]`;
     case 'resource':
-      return 'text' in part.resource ? `[resource ${part.resource.uri}]\n${part.resource.text}` : `[resource ${part.resource.uri}, ${base64Bytes(part.resource.blob)} bytes]`;
+      return 'text' in part.resource
+        ? `[resource ${part.resource.uri}]\n${part.resource.text}`
+        : `[resource ${part.resource.uri}, ${base64Bytes(part.resource.blob)} bytes]`;
   }
 }
 

@@ -19,8 +19,11 @@ export interface Runner {
 
 type ToolAnswer = Extract<WorkerAnswer, { kind: 'tool' }>;
 
-const notRun = (code: WorkerErrorCode, message: string, details: { readonly retryable?: boolean; readonly retryAfterMs?: number | undefined; readonly cause?: unknown } = {}): StepFailed =>
-  new StepFailed(code, short(message), { billed: 'no', ...details });
+const notRun = (
+  code: WorkerErrorCode,
+  message: string,
+  details: { readonly retryable?: boolean; readonly retryAfterMs?: number | undefined; readonly cause?: unknown } = {},
+): StepFailed => new StepFailed(code, short(message), { billed: 'no', ...details });
 
 /** A model reads these, and its prompt was paid for by an estimate. */
 const short = (message: string): string => message.toWellFormed().slice(0, 300);
@@ -30,19 +33,24 @@ const short = (message: string): string => message.toWellFormed().slice(0, 300);
  * @throws StepFailed `tool_denied`, `tool_unknown` or `tool_unavailable`; nothing was sent
  */
 export async function allowedTool(runner: Runner, { tenant, body }: ToolCommand, signal: AbortSignal): Promise<OfferedTool> {
-  const server = runner.servers.find((each) => each.tenants.includes(tenant) && each.grants.some(({ tools }) => tools.some((tool) => toolName(each.name, tool) === body.tool)));
+  const server = runner.servers.find(
+    (each) =>
+      each.tenants.includes(tenant) && each.grants.some(({ tools }) => tools.some((tool) => toolName(each.name, tool) === body.tool)),
+  );
   if (server === undefined) throw notRun('tool_denied', `Tool ${body.tool} is not granted to this tenant.`);
   if (runner.pool.tools(server.name) === undefined) (await leaseOf(runner, server, signal)).give();
   const found = runner.offered().get(body.tool);
   if (found === undefined) throw notRun('tool_unknown', `Server ${server.name} has no usable tool of this name now.`);
   // How a repetition is prevented was decided by the effect that the command says.
-  if (found.effect !== body.effect) throw notRun('tool_denied', `Tool ${body.tool} was granted as ${body.effect} and is ${found.effect} now.`);
+  if (found.effect !== body.effect)
+    throw notRun('tool_denied', `Tool ${body.tool} was granted as ${body.effect} and is ${found.effect} now.`);
   return found;
 }
 
 function leaseOf({ pool }: Runner, server: ToolServer, signal: AbortSignal): Promise<Lease> {
   return pool.lease(server.name, signal).catch((error: unknown) => {
-    if (error instanceof ServerUnavailable) throw notRun('tool_unavailable', error.message, { retryAfterMs: error.retryAfterMs, cause: error });
+    if (error instanceof ServerUnavailable)
+      throw notRun('tool_unavailable', error.message, { retryAfterMs: error.retryAfterMs, cause: error });
     throw error;
   });
 }
@@ -62,14 +70,17 @@ export function checkedArguments({ tool, name }: OfferedTool, args: unknown): Re
   const given = args ?? {};
   if (typeof given !== 'object' || Array.isArray(given)) throw notRun('tool_arguments_invalid', 'The arguments are not a JSON object.');
   const json = JSON.stringify(given);
-  if (Buffer.byteLength(json) > LIMITS.toolArgsBytes) throw notRun('tool_arguments_invalid', `The arguments are larger than ${LIMITS.toolArgsBytes} bytes.`);
-  if (jsonDepth(json) > LIMITS.jsonDepth) throw notRun('tool_arguments_invalid', `The arguments are nested deeper than ${LIMITS.jsonDepth} levels.`);
+  if (Buffer.byteLength(json) > LIMITS.toolArgsBytes)
+    throw notRun('tool_arguments_invalid', `The arguments are larger than ${LIMITS.toolArgsBytes} bytes.`);
+  if (jsonDepth(json) > LIMITS.jsonDepth)
+    throw notRun('tool_arguments_invalid', `The arguments are nested deeper than ${LIMITS.jsonDepth} levels.`);
   if (isUnreadable(given, tool.inputSchema)) throw notRun('tool_arguments_invalid', 'The arguments are not a JSON object.');
   let problem: string | undefined;
   try {
     problem = checkOf(tool.inputSchema)(given);
   } catch (error) {
-    if (error instanceof SchemaUnusable) throw notRun('tool_unavailable', `Tool ${name} cannot be called: ${error.message}.`, { retryable: false, cause: error });
+    if (error instanceof SchemaUnusable)
+      throw notRun('tool_unavailable', `Tool ${name} cannot be called: ${error.message}.`, { retryable: false, cause: error });
     throw error;
   }
   if (problem !== undefined) throw notRun('tool_arguments_invalid', `${problem}.`);
@@ -82,7 +93,13 @@ function isUnreadable(args: object, schema: { readonly properties?: object | und
 }
 
 /** Calls the tool, once. @throws StepFailed; `billed: 'no'` only when the call was provably not made */
-export async function callTool(runner: Runner, found: OfferedTool, args: Readonly<Record<string, unknown>>, command: ToolCommand, run: { readonly signal: AbortSignal; readonly traceparent: string }): Promise<ToolAnswer> {
+export async function callTool(
+  runner: Runner,
+  found: OfferedTool,
+  args: Readonly<Record<string, unknown>>,
+  command: ToolCommand,
+  run: { readonly signal: AbortSignal; readonly traceparent: string },
+): Promise<ToolAnswer> {
   const lease = await leaseOf(runner, found.server, run.signal);
   const timeoutMs = Math.min(found.server.timeoutMs ?? Infinity, command.timeoutMs + 1_000);
   try {
@@ -116,12 +133,21 @@ function outputProblem(schema: object | undefined, value: unknown): string | und
 
 function failureOf(error: unknown, { server, tool }: OfferedTool, lease: Lease): StepFailed {
   const what = `${tool.name} of ${server.name}`;
-  if (error instanceof ProtocolError) return new StepFailed('tool_failed', short(`${what} answered with error ${error.code}: ${error.message}`), { billed: 'maybe', cause: error });
+  if (error instanceof ProtocolError)
+    return new StepFailed('tool_failed', short(`${what} answered with error ${error.code}: ${error.message}`), {
+      billed: 'maybe',
+      cause: error,
+    });
   if (error instanceof SdkHttpError) return refusedByHttp(error, what, lease);
-  if (error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout) return new StepFailed('timeout', `${what} did not answer in time.`, { billed: 'maybe', cause: error });
-  const neverSent = (error instanceof SdkError && error.code === SdkErrorCode.NotConnected) || errorCodes(error).some((code) => NEVER_SENT.has(code));
+  if (error instanceof SdkError && error.code === SdkErrorCode.RequestTimeout)
+    return new StepFailed('timeout', `${what} did not answer in time.`, { billed: 'maybe', cause: error });
+  const neverSent =
+    (error instanceof SdkError && error.code === SdkErrorCode.NotConnected) || errorCodes(error).some((code) => NEVER_SENT.has(code));
   lease.broken((error as Error).message);
-  return new StepFailed('tool_unavailable', short(`${what}: ${(error as Error).message}`), { billed: neverSent ? 'no' : 'maybe', cause: error });
+  return new StepFailed('tool_unavailable', short(`${what}: ${(error as Error).message}`), {
+    billed: neverSent ? 'no' : 'maybe',
+    cause: error,
+  });
 }
 
 /** Statuses with which an HTTP server says that it did not even look at the call. */
@@ -130,13 +156,17 @@ const NOT_TAKEN: ReadonlySet<number> = new Set([401, 403, 404, 405, 429]);
 function refusedByHttp(error: SdkHttpError, what: string, lease: Lease): StepFailed {
   lease.broken(error.message);
   const status = error.status ?? 0;
-  return new StepFailed('tool_unavailable', short(`${what}: HTTP ${status}`), { billed: NOT_TAKEN.has(status) ? 'no' : 'maybe', cause: error });
+  return new StepFailed('tool_unavailable', short(`${what}: HTTP ${status}`), {
+    billed: NOT_TAKEN.has(status) ? 'no' : 'maybe',
+    cause: error,
+  });
 }
 
 const NEVER_SENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']);
 
 function errorCodes(error: unknown): readonly string[] {
   const found: string[] = [];
-  for (let each = error, depth = 0; each instanceof Error && depth < 10; each = each.cause, depth++) if ('code' in each && typeof each.code === 'string') found.push(each.code);
+  for (let each = error, depth = 0; each instanceof Error && depth < 10; each = each.cause, depth++)
+    if ('code' in each && typeof each.code === 'string') found.push(each.code);
   return found;
 }

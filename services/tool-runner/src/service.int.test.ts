@@ -2,14 +2,21 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type AttemptResult, toolCatalog } from '@mandate/contracts';
 import { type RunningService, startService } from '@mandate/service-kit';
-import { type Commander, commander, type FreshNats, freshNats, type HttpMcpServer, mcpPrograms, startHttpMcpServer, workerEnvironment } from '@mandate/test-kit';
+import {
+  type Commander,
+  commander,
+  type FreshNats,
+  freshNats,
+  type HttpMcpServer,
+  mcpPrograms,
+  startHttpMcpServer,
+  workerEnvironment,
+} from '@mandate/test-kit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { toolRunner } from './service.ts';
 
-const filesystem = fileURLToPath(new URL('../../../infra/local/node_modules/@modelcontextprotocol/server-filesystem/dist/index.js', import.meta.url));
 let nats: FreshNats;
 let orchestrator: Commander;
 let runner: RunningService;
@@ -27,33 +34,56 @@ afterAll(async () => {
   await nats.stop();
 });
 beforeEach(async () => {
-  orchestrator.grantStarts = true;
   folder = mkdtempSync(join(tmpdir(), 'runner-'));
   writeFileSync(join(folder, 'a.txt'), 'hello from a file');
   const node = { transport: 'stdio', command: process.execPath };
   const servers = [
-    { ...node, name: 'files', args: [filesystem, folder], grants: [{ tools: ['read_text_file', 'list_directory'], effect: 'read_only' }], tenants: ['acme', 'globex'] },
-    { ...node, name: 'counter', args: [mcpPrograms.counter], env: { COUNTER_FILE: join(folder, 'count') }, tenants: ['acme'], timeoutMs: 5_000,
-      grants: [{ tools: ['increment', 'crash', 'fail'], effect: 'non_idempotent' }, { tools: ['read', 'picture', 'talk', 'environment'], effect: 'read_only' }, { tools: ['slow'], effect: 'idempotent' }] },
+    {
+      ...node,
+      name: 'files',
+      args: [mcpPrograms.filesystem, folder],
+      grants: [{ tools: ['read_text_file', 'list_directory'], effect: 'read_only' }],
+      tenants: ['acme', 'globex'],
+    },
+    {
+      ...node,
+      name: 'counter',
+      args: [mcpPrograms.counter],
+      env: { COUNTER_FILE: join(folder, 'count') },
+      tenants: ['acme'],
+      timeoutMs: 5_000,
+      grants: [
+        { tools: ['increment', 'crash', 'fail'], effect: 'non_idempotent' },
+        { tools: ['read', 'picture', 'talk', 'environment'], effect: 'read_only' },
+        { tools: ['slow'], effect: 'idempotent' },
+      ],
+    },
     { ...node, name: 'absent', args: ['/no/such/server.js'], grants: [{ tools: ['anything'], effect: 'read_only' }], tenants: ['acme'] },
     { name: 'web', transport: 'http', url: http.url, grants: [{ tools: ['add', 'boom'], effect: 'read_only' }], tenants: ['acme'] },
   ];
   const file = join(folder, 'tools.json');
   writeFileSync(file, JSON.stringify({ servers }));
   runner = await startService(toolRunner, workerEnvironment(nats, 'tool-runner', { MANDATE_TOOLS_FILE: file }));
-  await vi.waitFor(() => expect(runner.ready()).toEqual({ ok: true, missing: [] }), { timeout: 10_000 });
+  await vi.waitUntil(() => runner.ready().ok, { timeout: 10_000 });
 });
 afterEach(() => runner.stop());
 
 type Effect = 'read_only' | 'idempotent' | 'non_idempotent';
-const run = async (tool: string, args: unknown = {}, effect: Effect = 'read_only', changes: Parameters<Commander['send']>[2] = {}): Promise<AttemptResult> =>
-  (await orchestrator.send('tool', { tool, effect, args }, { timeoutMs: 4_000, ...changes })).result;
+const run = async (
+  tool: string,
+  args: unknown = {},
+  effect: Effect = 'read_only',
+  changes: Parameters<Commander['send']>[2] = {},
+): Promise<AttemptResult> => (await orchestrator.send('tool', { tool, effect, args }, { timeoutMs: 4_000, ...changes })).result;
 const textOf = ({ answer }: AttemptResult): string => (answer?.kind === 'tool' ? answer.content.text : '');
 const counted = (): number => (existsSync(join(folder, 'count')) ? readFileSync(join(folder, 'count'), 'utf8').split('\n').length - 1 : 0);
 
 test('a file is read by the real file server', async () => {
   const result = await run('files__read_text_file', { path: join(folder, 'a.txt') });
-  expect(result).toMatchObject({ outcome: 'succeeded', answer: { kind: 'tool', isError: false, truncated: false, content: { text: 'hello from a file' } } });
+  expect(result).toMatchObject({
+    outcome: 'succeeded',
+    answer: { kind: 'tool', isError: false, truncated: false, content: { text: 'hello from a file' } },
+  });
 });
 
 test('a tool that answers with an error has answered', async () => {
@@ -72,23 +102,32 @@ test('an effect happens once, after its start was granted', async () => {
   expect(counted()).toBe(1);
 });
 
-test('a command that is delivered twice has its effect once', async () => {
+test('a command that is there twice has its effect once', async () => {
   const workflow = 'wf_05_aaaaaaaaaaaaaaaaaaaaaaaaaa';
-  const first = await orchestrator.send('tool', { tool: 'counter__read', effect: 'read_only', args: {} }, { workflow });
-  await first.result;
-  const second = await orchestrator.send('tool', { tool: 'counter__read', effect: 'read_only', args: {} }, { workflow });
-  expect((await second.result).outcome).toBe('lost');
+  const body = { tool: 'counter__increment', effect: 'non_idempotent', args: {} };
+  expect(await (await orchestrator.send('tool', body, { workflow })).result).toMatchObject({ outcome: 'succeeded' });
+  await orchestrator.send('tool', body, { workflow });
+  await orchestrator.settled('tool');
+  expect(textOf(await run('counter__read'))).toBe('1');
 });
 
 test('a non-idempotent call that the server did not survive is unknown, and is not repeated', async () => {
-  expect(await run('counter__crash', {}, 'non_idempotent')).toMatchObject({ outcome: 'unknown', failure: { code: 'tool_unavailable', billed: 'maybe' } });
+  expect(await run('counter__crash', {}, 'non_idempotent')).toMatchObject({
+    outcome: 'unknown',
+    failure: { code: 'tool_unavailable', billed: 'maybe' },
+  });
   expect(await run('counter__increment', {}, 'non_idempotent')).toMatchObject({ outcome: 'succeeded' });
 });
 
 test('arguments that break the schema never reach the server', async () => {
   const missing = await run('files__read_text_file', { pth: 'a' });
-  expect(missing).toMatchObject({ outcome: 'failed', failure: { code: 'tool_arguments_invalid', billed: 'no', retryable: false, message: "arguments must have required property 'path'." } });
-  expect(await run('files__read_text_file', { _raw: '{"path":' })).toMatchObject({ failure: { code: 'tool_arguments_invalid', message: 'The arguments are not a JSON object.' } });
+  expect(missing).toMatchObject({
+    outcome: 'failed',
+    failure: { code: 'tool_arguments_invalid', billed: 'no', retryable: false, message: "arguments must have required property 'path'." },
+  });
+  expect(await run('files__read_text_file', { _raw: '{"path":' })).toMatchObject({
+    failure: { code: 'tool_arguments_invalid', message: 'The arguments are not a JSON object.' },
+  });
   expect(await run('files__read_text_file', 'a.txt')).toMatchObject({ failure: { code: 'tool_arguments_invalid' } });
   expect(await run('files__read_text_file', { path: 'x'.repeat(70_000) })).toMatchObject({ failure: { code: 'tool_arguments_invalid' } });
 });
@@ -99,16 +138,25 @@ test.each([
   ['a tool that does not exist', 'nowhere__nothing', 'acme', 'read_only'],
   ['a tool whose effect is worse than the command says', 'counter__increment', 'acme', 'read_only'],
 ] as const)('%s is denied', async (_, tool, tenant, effect) => {
-  expect(await run(tool, {}, effect, { tenant })).toMatchObject({ outcome: 'failed', failure: { code: 'tool_denied', billed: 'no', retryable: false } });
+  expect(await run(tool, {}, effect, { tenant })).toMatchObject({
+    outcome: 'failed',
+    failure: { code: 'tool_denied', billed: 'no', retryable: false },
+  });
   expect(counted()).toBe(0);
 });
 
 test('a server that is not there makes its tools unavailable, and nobody else’s', async () => {
-  expect(await run('absent__anything')).toMatchObject({ outcome: 'failed', failure: { code: 'tool_unavailable', billed: 'no', retryable: true } });
+  expect(await run('absent__anything')).toMatchObject({
+    outcome: 'failed',
+    failure: { code: 'tool_unavailable', billed: 'no', retryable: true },
+  });
 });
 
 test('a call that takes too long is cancelled at the server', async () => {
-  expect(await run('counter__slow', { ms: 60_000 }, 'idempotent', { timeoutMs: 200 })).toMatchObject({ outcome: 'failed', failure: { code: 'timeout', billed: 'maybe' } });
+  expect(await run('counter__slow', { ms: 60_000 }, 'idempotent', { timeoutMs: 200 })).toMatchObject({
+    outcome: 'failed',
+    failure: { code: 'timeout', billed: 'maybe' },
+  });
   await vi.waitFor(() => expect(readFileSync(join(folder, 'count.slow'), 'utf8')).toContain('cancelled'));
 });
 
@@ -120,7 +168,9 @@ test('a long result is cut, and says so on its last line', async () => {
 });
 
 test('what is not text is named', async () => {
-  expect(textOf(await run('counter__picture'))).toBe('see\n[image image/png, 3 bytes]\n[link file:///a.txt (a)]\n[resource file:///b.txt]\ninside b');
+  expect(textOf(await run('counter__picture'))).toBe(
+    'see\n[image image/png, 3 bytes]\n[link file:///a.txt (a)]\n[resource file:///b.txt]\ninside b',
+  );
 });
 
 test('the key of our commands is not in a server’s environment', async () => {
@@ -131,18 +181,37 @@ test('the catalogue holds what is granted and there, and has the hash that the h
   const reply = (await orchestrator.ask('q.tool-runner.catalog')) as { readonly ok: boolean; readonly value: unknown };
   const catalog = toolCatalog.parse(reply.value);
   expect(catalog.tools.map(({ name }) => name)).toEqual([
-    'counter__crash', 'counter__environment', 'counter__fail', 'counter__increment', 'counter__picture', 'counter__read', 'counter__slow', 'counter__talk',
-    'files__list_directory', 'files__read_text_file', 'web__add', 'web__boom',
+    'counter__crash',
+    'counter__environment',
+    'counter__fail',
+    'counter__increment',
+    'counter__picture',
+    'counter__read',
+    'counter__slow',
+    'counter__talk',
+    'files__list_directory',
+    'files__read_text_file',
+    'web__add',
+    'web__boom',
   ]);
-  expect(catalog.tools.find(({ name }) => name === 'files__list_directory')).toMatchObject({ effect: 'read_only', tenants: ['acme', 'globex'] });
+  expect(catalog.tools.find(({ name }) => name === 'files__list_directory')).toMatchObject({
+    effect: 'read_only',
+    tenants: ['acme', 'globex'],
+  });
   const hash = createHash('sha256').update(JSON.stringify(catalog)).digest('hex');
-  await new Promise<void>((same) => orchestrator.bus.listen('hb.tool-runner.*', (message) => (message.json<{ catalogHash: string }>().catalogHash === hash ? same() : undefined)));
+  await new Promise<void>((same) =>
+    orchestrator.bus.listen('hb.tool-runner.*', (message) =>
+      message.json<{ catalogHash: string }>().catalogHash === hash ? same() : undefined,
+    ),
+  );
 });
 
 test('what is not signed with our key is parked, and nothing runs', async () => {
   const before = orchestrator.inbox.length;
   await orchestrator.send('tool', { tool: 'counter__increment', effect: 'non_idempotent', args: {} }, { key: 'somebody else’s key' });
-  await vi.waitFor(() => expect(orchestrator.inbox.slice(before)).toMatchObject([{ type: 'mandate.message.parked.v1', data: { reason: 'bad_signature' } }]));
+  await vi.waitFor(() =>
+    expect(orchestrator.inbox.slice(before)).toMatchObject([{ type: 'mandate.message.parked.v1', data: { reason: 'bad_signature' } }]),
+  );
   expect(counted()).toBe(0);
 });
 

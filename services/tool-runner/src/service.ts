@@ -1,6 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { subjects, type ToolCommand, toolCommand, TYPES, type WorkerAnswer } from '@mandate/contracts';
-import { type AttemptRun, serveAttempts, type ServiceContext, type ServiceDefinition, StepFailed, type Working } from '@mandate/service-kit';
+import {
+  type AttemptRun,
+  serveAttempts,
+  type ServiceContext,
+  type ServiceDefinition,
+  StepFailed,
+  type Working,
+} from '@mandate/service-kit';
 import { type RunnerConfig, runnerConfig } from './config.ts';
 import { McpPool } from './mcp-pool/pool.ts';
 import { allowedTool, callTool, checkedArguments, type Runner } from './run-call.ts';
@@ -9,7 +16,12 @@ import { catalogOf, offeredTools } from './tool-catalog.ts';
 import { readToolsFile, withoutSecrets } from './tools-file.ts';
 
 /** One tool call on one MCP server: pool, check, call, record what came back. */
-export const toolRunner: ServiceDefinition<typeof runnerConfig> = { name: 'tool-runner', config: runnerConfig, secrets: ['COMMAND_KEY'], start };
+export const toolRunner: ServiceDefinition<typeof runnerConfig> = {
+  name: 'tool-runner',
+  config: runnerConfig,
+  secrets: ['COMMAND_KEY'],
+  start,
+};
 
 /** A catalogue without the slow ones is better than none. */
 const SETTLE_WITHIN_MS = 3_000;
@@ -36,7 +48,9 @@ async function start(context: ServiceContext<RunnerConfig>): Promise<Working> {
   void Promise.race([pool.start(), pause(SETTLE_WITHIN_MS, undefined, { ref: false })]).then(() => (hasSettled = true));
 
   const runner: Runner = { servers, pool, offered: () => offered };
-  const answering = bus.answer(subjects.query('tool-runner', 'catalog'), 'tool-runner', () => Promise.resolve({ ok: true, value: current.catalog }));
+  const answering = bus.answer(subjects.query('tool-runner', 'catalog'), 'tool-runner', () =>
+    Promise.resolve({ ok: true, value: current.catalog }),
+  );
   const attempts = serveAttempts(context, {
     kind: 'tool',
     type: TYPES.toolRun,
@@ -58,7 +72,12 @@ async function start(context: ServiceContext<RunnerConfig>): Promise<Working> {
   };
 }
 
-async function runCall(context: ServiceContext<RunnerConfig>, runner: Runner, command: ToolCommand, run: AttemptRun): Promise<WorkerAnswer> {
+async function runCall(
+  context: ServiceContext<RunnerConfig>,
+  runner: Runner,
+  command: ToolCommand,
+  run: AttemptRun,
+): Promise<WorkerAnswer> {
   const found = await allowedTool(runner, command, run.signal);
   const args = checkedArguments(found, command.body.args);
   const span = context.tracing.start(`execute_tool ${found.name}`, {

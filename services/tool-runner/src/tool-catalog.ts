@@ -20,7 +20,11 @@ const MAX_DESCRIPTION_CHARACTERS = 2_000;
 const MAX_CATALOG_BYTES = 900 * 1024;
 
 /** Granted tools of the servers that are available, by name. Default deny: what no grant names is not there. */
-export function offeredTools(servers: readonly ToolServer[], toolsOf: (server: string) => readonly Tool[] | undefined, onProblem: (problem: string) => void): ReadonlyMap<string, OfferedTool> {
+export function offeredTools(
+  servers: readonly ToolServer[],
+  toolsOf: (server: string) => readonly Tool[] | undefined,
+  onProblem: (problem: string) => void,
+): ReadonlyMap<string, OfferedTool> {
   const offered = servers.flatMap((server) =>
     (toolsOf(server.name) ?? []).flatMap((tool): OfferedTool[] => {
       const effect = grantedEffect(server, tool.name);
@@ -38,7 +42,10 @@ export function offeredTools(servers: readonly ToolServer[], toolsOf: (server: s
 }
 
 /** The catalogue as others may see it. Parsed by its own schema, so that its JSON has one form and one hash. */
-export function catalogOf(offered: ReadonlyMap<string, OfferedTool>, onProblem: (problem: string) => void): { readonly catalog: ToolCatalog; readonly hash: string } {
+export function catalogOf(
+  offered: ReadonlyMap<string, OfferedTool>,
+  onProblem: (problem: string) => void,
+): { readonly catalog: ToolCatalog; readonly hash: string } {
   const tools = [...offered.values()].map(({ name, server, effect, tool }) => ({
     name,
     description: (tool.description ?? tool.title ?? '').toWellFormed().slice(0, MAX_DESCRIPTION_CHARACTERS).toWellFormed(),
@@ -46,7 +53,8 @@ export function catalogOf(offered: ReadonlyMap<string, OfferedTool>, onProblem: 
     effect,
     tenants: server.tenants,
   }));
-  while (Buffer.byteLength(JSON.stringify(tools)) > MAX_CATALOG_BYTES) onProblem(`the catalogue is too large for one message: ${tools.pop()?.name} is left out`);
+  while (Buffer.byteLength(JSON.stringify(tools)) > MAX_CATALOG_BYTES)
+    onProblem(`the catalogue is too large for one message: ${tools.pop()?.name} is left out`);
   const catalog = toolCatalog.parse({ tools });
   return { catalog, hash: createHash('sha256').update(JSON.stringify(catalog)).digest('hex') };
 }

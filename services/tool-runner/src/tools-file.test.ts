@@ -9,8 +9,22 @@ const file = (content: unknown): string => {
   writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
   return path;
 };
-const files = { name: 'files', transport: 'stdio', command: 'node', args: ['server.js'], grants: [{ tools: ['read_text_file'], effect: 'read_only' }], tenants: ['acme'] };
-const web = { name: 'web', transport: 'http', url: 'https://mcp.example/${PLACE}', headers: { authorization: 'Bearer ${WEB_TOKEN}' }, grants: [], tenants: [] };
+const files = {
+  name: 'files',
+  transport: 'stdio',
+  command: 'node',
+  args: ['server.js'],
+  grants: [{ tools: ['read_text_file'], effect: 'read_only' }],
+  tenants: ['acme'],
+};
+const web = {
+  name: 'web',
+  transport: 'http',
+  url: 'https://mcp.example/${PLACE}',
+  headers: { authorization: 'Bearer ${WEB_TOKEN}' },
+  grants: [],
+  tenants: [],
+};
 
 test('a right file is read, with what it leaves out filled in', () => {
   const { servers } = readToolsFile(file({ servers: [files] }), {});

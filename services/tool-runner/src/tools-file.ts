@@ -29,18 +29,26 @@ const common = {
 };
 
 const server = z.discriminatedUnion('transport', [
-  z.strictObject({ ...common, transport: z.literal('stdio'), command: text, args: z.array(z.string().max(4_096)).default([]), env: texts.default({}), cwd: text.optional() }),
+  z.strictObject({
+    ...common,
+    transport: z.literal('stdio'),
+    command: text,
+    args: z.array(z.string().max(4_096)).default([]),
+    env: texts.default({}),
+    cwd: text.optional(),
+  }),
   z.strictObject({ ...common, transport: z.literal('http'), url: text, headers: texts.default({}) }),
 ]);
 export type ToolServer = z.infer<typeof server>;
 
 const toolsFile = z.strictObject({ servers: z.array(server) }).superRefine(({ servers }, context) => {
   servers.forEach(({ name }, index) => {
-    if (servers.findIndex((other) => other.name === name) < index) context.addIssue({ code: 'custom', path: ['servers', index, 'name'], message: `"${name}" is used twice` });
+    if (servers.findIndex((other) => other.name === name) < index)
+      context.addIssue({ code: 'custom', path: ['servers', index, 'name'], message: `"${name}" is used twice` });
   });
 });
 
-export class ToolsFileInvalid extends Error {
+class ToolsFileInvalid extends Error {
   override readonly name = 'ToolsFileInvalid';
 }
 
@@ -60,11 +68,16 @@ export function readToolsFile(file: string | undefined, env: NodeJS.ProcessEnv):
     throw new ToolsFileInvalid(`MANDATE_TOOLS_FILE ${file} is not readable JSON: ${(cause as Error).message}`, { cause });
   }
   const parsed = toolsFile.safeParse(json);
-  if (!parsed.success) throw invalid(file, parsed.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`));
+  if (!parsed.success)
+    throw invalid(
+      file,
+      parsed.error.issues.map((issue) => `${issue.path.join('.') || 'file'}: ${issue.message}`),
+    );
   return fillIn(file, parsed.data.servers, env);
 }
 
-const invalid = (file: string, problems: readonly string[]): ToolsFileInvalid => new ToolsFileInvalid(`MANDATE_TOOLS_FILE ${file} is not right:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
+const invalid = (file: string, problems: readonly string[]): ToolsFileInvalid =>
+  new ToolsFileInvalid(`MANDATE_TOOLS_FILE ${file} is not right:\n${problems.map((problem) => `  ${problem}`).join('\n')}`);
 
 function fillIn(file: string, servers: readonly ToolServer[], env: NodeJS.ProcessEnv): Tools {
   const problems: string[] = [];
@@ -76,10 +89,12 @@ function fillIn(file: string, servers: readonly ToolServer[], env: NodeJS.Proces
       else if (found.length >= 4) secrets.add(found);
       return found ?? '';
     });
-  const fillAll = (values: Readonly<Record<string, string>>, path: string): Record<string, string> => Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fill(value, `${path}.${name}`)]));
+  const fillAll = (values: Readonly<Record<string, string>>, path: string): Record<string, string> =>
+    Object.fromEntries(Object.entries(values).map(([name, value]) => [name, fill(value, `${path}.${name}`)]));
   const filled = servers.map((each, index): ToolServer => {
     const path = `servers.${index}`;
-    if (each.transport === 'stdio') return { ...each, args: each.args.map((arg, at) => fill(arg, `${path}.args.${at}`)), env: fillAll(each.env, `${path}.env`) };
+    if (each.transport === 'stdio')
+      return { ...each, args: each.args.map((arg, at) => fill(arg, `${path}.args.${at}`)), env: fillAll(each.env, `${path}.env`) };
     const url = fill(each.url, `${path}.url`);
     if (!/^https?:\/\//.test(url) || !URL.canParse(url)) problems.push(`${path}.url: must be an http or https address`);
     return { ...each, url, headers: fillAll(each.headers, `${path}.headers`) };
@@ -89,7 +104,9 @@ function fillIn(file: string, servers: readonly ToolServer[], env: NodeJS.Proces
 }
 
 /** Replaces secret values by stars, for logs and messages. */
-export const withoutSecrets = (words: string, secrets: readonly string[]): string => secrets.reduce((result, secret) => result.replaceAll(secret, '********'), words);
+export const withoutSecrets = (words: string, secrets: readonly string[]): string =>
+  secrets.reduce((result, secret) => result.replaceAll(secret, '********'), words);
 
 /** What a server's grants say about one of its tools, or undefined: it does not exist. */
-export const grantedEffect = (of: ToolServer, tool: string): Effect | undefined => of.grants.find(({ tools }) => tools.includes(tool))?.effect;
+export const grantedEffect = (of: ToolServer, tool: string): Effect | undefined =>
+  of.grants.find(({ tools }) => tools.includes(tool))?.effect;

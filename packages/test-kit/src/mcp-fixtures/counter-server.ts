@@ -18,17 +18,32 @@ function counter(): McpServer {
     appendFileSync(file, `${process.pid}\n`);
     return said(String(lines()));
   });
-  server.registerTool('read', { description: 'Reads the counter.', inputSchema: z.object({}), annotations: { readOnlyHint: true } }, () => said(String(lines())));
-  server.registerTool('slow', { description: 'Answers after a while.', inputSchema: z.object({ ms: z.number().int() }) }, async ({ ms }, context) => {
-    appendFileSync(`${file}.slow`, 'started\n');
-    context.mcpReq.signal.addEventListener('abort', () => appendFileSync(`${file}.slow`, 'cancelled\n'));
-    await new Promise((done) => setTimeout(done, ms));
-    return said('at last');
-  });
+  server.registerTool('read', { description: 'Reads the counter.', inputSchema: z.object({}), annotations: { readOnlyHint: true } }, () =>
+    said(String(lines())),
+  );
+  server.registerTool(
+    'slow',
+    { description: 'Answers after a while.', inputSchema: z.object({ ms: z.number().int() }) },
+    async ({ ms }, context) => {
+      appendFileSync(`${file}.slow`, 'started\n');
+      context.mcpReq.signal.addEventListener('abort', () => appendFileSync(`${file}.slow`, 'cancelled\n'));
+      await new Promise((done) => setTimeout(done, ms));
+      return said('at last');
+    },
+  );
   server.registerTool('crash', { description: 'Ends the process without an answer.', inputSchema: z.object({}) }, () => process.exit(3));
-  server.registerTool('environment', { description: 'Lists the names of its environment variables.', inputSchema: z.object({}) }, () => said(Object.keys(process.env).sort().join(' ')));
-  server.registerTool('talk', { description: 'Says as many bytes as asked.', inputSchema: z.object({ bytes: z.number().int() }) }, ({ bytes }) => said('é'.repeat(bytes / 2)));
-  server.registerTool('fail', { description: 'Answers with an error.', inputSchema: z.object({}) }, () => ({ ...said('the shelf is empty'), isError: true }));
+  server.registerTool('environment', { description: 'Lists the names of its environment variables.', inputSchema: z.object({}) }, () =>
+    said(Object.keys(process.env).sort().join(' ')),
+  );
+  server.registerTool(
+    'talk',
+    { description: 'Says as many bytes as asked.', inputSchema: z.object({ bytes: z.number().int() }) },
+    ({ bytes }) => said('é'.repeat(bytes / 2)),
+  );
+  server.registerTool('fail', { description: 'Answers with an error.', inputSchema: z.object({}) }, () => ({
+    ...said('the shelf is empty'),
+    isError: true,
+  }));
   server.registerTool('picture', { description: 'Answers with more than text.', inputSchema: z.object({}) }, () => ({
     content: [
       { type: 'text', text: 'see' },

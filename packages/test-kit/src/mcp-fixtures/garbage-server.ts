@@ -18,10 +18,13 @@ const answers: Readonly<Record<string, (params: { readonly arguments?: { readonl
   'tools/call': (params) => ({ content: [{ type: 'text', text: params.arguments?.text ?? '' }] }),
 };
 
-createInterface({ input: process.stdin }).on('line', (line) => {
-  const request = JSON.parse(line) as { readonly id?: number; readonly method: string; readonly params: object };
-  makeNoise();
-  const answer = answers[request.method];
-  if (request.id !== undefined && answer !== undefined && !process.argv.includes('only')) print(JSON.stringify({ jsonrpc: '2.0', id: request.id, result: answer(request.params) }));
-  makeNoise();
-}).on('close', () => process.exit(0));
+createInterface({ input: process.stdin })
+  .on('line', (line) => {
+    const request = JSON.parse(line) as { readonly id?: number; readonly method: string; readonly params: object };
+    makeNoise();
+    const answer = answers[request.method];
+    if (request.id !== undefined && answer !== undefined && !process.argv.includes('only'))
+      print(JSON.stringify({ jsonrpc: '2.0', id: request.id, result: answer(request.params) }));
+    makeNoise();
+  })
+  .on('close', () => process.exit(0));

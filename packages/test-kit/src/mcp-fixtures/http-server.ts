@@ -19,7 +19,8 @@ export async function startHttpMcpServer(options: { readonly port?: number; read
   const node = toNodeHandler(createMcpHandler(adder));
   const server = createServer((request, response) => {
     headers.push(request.headers);
-    if (options.token !== undefined && request.headers.authorization !== `Bearer ${options.token}`) return void response.writeHead(401).end();
+    if (options.token !== undefined && request.headers.authorization !== `Bearer ${options.token}`)
+      return void response.writeHead(401).end();
     return void node(request as Parameters<typeof node>[0], response);
   });
   await new Promise<void>((listening, failed) => server.once('error', failed).listen(options.port ?? 0, '127.0.0.1', listening));
@@ -37,7 +38,9 @@ export async function startHttpMcpServer(options: { readonly port?: number; read
 
 function adder(): McpServer {
   const server = new McpServer({ name: 'adder', version: '1.0.0' });
-  server.registerTool('add', { description: 'Adds two numbers.', inputSchema: z.object({ a: z.number(), b: z.number() }) }, ({ a, b }) => ({ content: [{ type: 'text', text: String(a + b) }] }));
+  server.registerTool('add', { description: 'Adds two numbers.', inputSchema: z.object({ a: z.number(), b: z.number() }) }, ({ a, b }) => ({
+    content: [{ type: 'text', text: String(a + b) }],
+  }));
   server.registerTool('boom', { description: 'Throws.', inputSchema: z.object({}) }, () => {
     throw new Error('boom');
   });

@@ -3,7 +3,13 @@ import swagger from '@fastify/swagger';
 import { LIMITS } from '@mandate/contracts';
 import { type Logger, traceIdOf, type Tracing, validTraceparent, VERSION } from '@mandate/service-kit';
 import { fastify, type FastifyReply, type FastifyRequest } from 'fastify';
-import { jsonSchemaTransform, jsonSchemaTransformObject, serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod';
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod';
 import type { ApiKeys } from '../identity/api-keys.ts';
 import { problemOf } from './error-answers.ts';
 import { type GatewayApp, identityOf } from './gateway-app.ts';
@@ -44,7 +50,11 @@ export async function createApp(options: AppOptions): Promise<GatewayApp> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Mandate', version: VERSION, description: 'Agents under mandates: submit tasks, follow them, read what they did and cost.' },
+      info: {
+        title: 'Mandate',
+        version: VERSION,
+        description: 'Agents under mandates: submit tasks, follow them, read what they did and cost.',
+      },
       components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'mk_<id>.<secret>' } } },
       security: [{ apiKey: [] }],
     },
@@ -64,10 +74,21 @@ function admitRequests(app: GatewayApp, { tracing, apiKeys, hostRules }: AppOpti
   app.decorateRequest('startedAt', 0);
   app.addHook('onRequest', async (request, reply) => {
     request.startedAt = performance.now();
-    request.span = tracing.start(`${request.method} ${routeOf(request)}`, { parent: validTraceparent(header(request, 'traceparent')), kind: 'server', attributes: { 'http.request.method': request.method, 'http.route': routeOf(request) } });
-    reply.headers({ 'x-correlation-id': correlationOf(request), 'x-content-type-options': 'nosniff', 'cache-control': 'no-store', 'referrer-policy': 'no-referrer', 'content-security-policy': "default-src 'none'; frame-ancestors 'none'" });
+    request.span = tracing.start(`${request.method} ${routeOf(request)}`, {
+      parent: validTraceparent(header(request, 'traceparent')),
+      kind: 'server',
+      attributes: { 'http.request.method': request.method, 'http.route': routeOf(request) },
+    });
+    reply.headers({
+      'x-correlation-id': correlationOf(request),
+      'x-content-type-options': 'nosniff',
+      'cache-control': 'no-store',
+      'referrer-policy': 'no-referrer',
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+    });
     const { isOpen, isProbe } = request.routeOptions.config;
-    if (isProbe !== true) checkHostAndOrigin(hostRules, { method: request.method, host: request.headers.host, origin: request.headers.origin });
+    if (isProbe !== true)
+      checkHostAndOrigin(hostRules, { method: request.method, host: request.headers.host, origin: request.headers.origin });
     if (isOpen === true || request.is404) return;
     request.identity = apiKeys.identify(request.headers.authorization) ?? null;
     identityOf(request);
@@ -77,7 +98,8 @@ function admitRequests(app: GatewayApp, { tracing, apiKeys, hostRules }: AppOpti
 function answerProblems(app: GatewayApp, { log }: AppOptions): void {
   app.setErrorHandler((error, request, reply) => {
     const problem = problemOf(error);
-    if (problem.status >= 500) log.warn({ err: problem.cause ?? problem, code: problem.code, traceId: correlationOf(request) }, 'request failed');
+    if (problem.status >= 500)
+      log.warn({ err: problem.cause ?? problem, code: problem.code, traceId: correlationOf(request) }, 'request failed');
     request.span?.fail(problem.code);
     return answer(reply, problem, correlationOf(request));
   });
@@ -92,7 +114,16 @@ function recordRequests(app: GatewayApp, { log, metrics }: AppOptions): void {
     request.span?.end();
     metrics.requests.inc({ method: request.method, route, status: reply.statusCode });
     metrics.duration.observe({ method: request.method, route }, durationMs / 1_000);
-    const line = { method: request.method, path: pathOf(request), route, status: reply.statusCode, ms: Math.round(durationMs), tenant: request.identity?.tenant, keyId: request.identity?.keyId, traceId: correlationOf(request) };
+    // The route, not the path: a path can hold anything that somebody typed.
+    const line = {
+      method: request.method,
+      route,
+      status: reply.statusCode,
+      ms: Math.round(durationMs),
+      tenant: request.identity?.tenant,
+      keyId: request.identity?.keyId,
+      traceId: correlationOf(request),
+    };
     if (request.routeOptions.config?.isProbe === true) log.debug(line, 'request');
     else log.info(line, 'request');
   });
@@ -117,7 +148,9 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
       : { status: 400, code: 'HttpInvalid', detail: 'The request is not valid HTTP.', next: 'Send HTTP/1.1.' },
   );
   const body = JSON.stringify(problemBody(problem, 'none'));
-  socket.end(`HTTP/1.1 ${problem.status} ${tooLarge ? 'Request Header Fields Too Large' : 'Bad Request'}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`);
+  socket.end(
+    `HTTP/1.1 ${problem.status} ${tooLarge ? 'Request Header Fields Too Large' : 'Bad Request'}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }
 
 const routeOf = (request: FastifyRequest): string => request.routeOptions.url ?? 'unknown';

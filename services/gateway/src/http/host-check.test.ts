@@ -2,13 +2,29 @@ import { expect, test } from 'vitest';
 import { checkHostAndOrigin } from './host-check.ts';
 
 const rules = { allowedHosts: ['mandate.example'] };
-const check = (host: string | undefined, method = 'GET', origin?: string) => () => checkHostAndOrigin(rules, { host, method, origin });
+const check =
+  (host: string | undefined, method = 'GET', origin?: string) =>
+  () =>
+    checkHostAndOrigin(rules, { host, method, origin });
 
-test.each(['localhost', 'localhost:8080', '127.0.0.1:8080', '127.1.2.3', '[::1]:8080', 'mandate.example', 'MANDATE.example:443'])('answers under the host %s', (host) => {
-  expect(check(host)).not.toThrow();
-});
+test.each(['localhost', 'localhost:8080', '127.0.0.1:8080', '127.1.2.3', '[::1]:8080', 'mandate.example', 'MANDATE.example:443'])(
+  'answers under the host %s',
+  (host) => {
+    expect(check(host)).not.toThrow();
+  },
+);
 
-test.each([undefined, '', 'evil.example', 'localhost.evil.example', '127.0.0.1.evil.example', 'user@localhost', 'localhost/x', '0.0.0.0', '192.168.1.4'])('refuses the host %j', (host) => {
+test.each([
+  undefined,
+  '',
+  'evil.example',
+  'localhost.evil.example',
+  '127.0.0.1.evil.example',
+  'user@localhost',
+  'localhost/x',
+  '0.0.0.0',
+  '192.168.1.4',
+])('refuses the host %j', (host) => {
   expect(check(host)).toThrow(expect.objectContaining({ status: 403, code: 'HostNotAllowed' }));
 });
 

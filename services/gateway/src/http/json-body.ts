@@ -8,7 +8,13 @@ export function parseJsonBody(bytes: Buffer): unknown {
   if (bytes.length === 0) return null;
   const text = decode(bytes);
   const depth = jsonDepth(text);
-  if (depth > LIMITS.jsonDepth) throw new GatewayProblem({ status: 400, code: 'JsonTooDeep', detail: `The body is nested ${depth} levels deep; at most ${LIMITS.jsonDepth} are read.`, next: 'Nest less.' });
+  if (depth > LIMITS.jsonDepth)
+    throw new GatewayProblem({
+      status: 400,
+      code: 'JsonTooDeep',
+      detail: `The body is nested ${depth} levels deep; at most ${LIMITS.jsonDepth} are read.`,
+      next: 'Nest less.',
+    });
   try {
     return JSON.parse(text);
   } catch {
@@ -24,4 +30,5 @@ function decode(bytes: Buffer): string {
   }
 }
 
-const invalid = (detail: string): GatewayProblem => new GatewayProblem({ status: 400, code: 'JsonInvalid', detail, next: 'Send one JSON object as UTF-8.' });
+const invalid = (detail: string): GatewayProblem =>
+  new GatewayProblem({ status: 400, code: 'JsonInvalid', detail, next: 'Send one JSON object as UTF-8.' });

@@ -1,4 +1,4 @@
-import { fact } from '@mandate/contracts';
+import { fact, LIMITS } from '@mandate/contracts';
 import { z } from 'zod';
 
 /** RFC 9457, with what helps (`next`) and the trace that all services share (`correlationId`). */
@@ -71,11 +71,37 @@ export const problemBody = (problem: GatewayProblem, correlationId: string): z.i
 });
 
 export const routeUnknown = (method: string, path: string): GatewayProblem =>
-  new GatewayProblem({ status: 404, code: 'RouteUnknown', detail: `There is no ${method} ${path.slice(0, 200)}.`, next: 'See GET /api/v1/openapi.json for every route.' });
+  new GatewayProblem({
+    status: 404,
+    code: 'RouteUnknown',
+    detail: `There is no ${method} ${path.slice(0, 200)}.`,
+    next: 'See GET /api/v1/openapi.json for every route.',
+  });
 
 export const workflowUnknown = (): GatewayProblem =>
-  new GatewayProblem({ status: 404, code: 'WorkflowUnknown', detail: 'There is no such workflow.', next: 'Check the workflow id; it may belong to another tenant.' });
+  new GatewayProblem({
+    status: 404,
+    code: 'WorkflowUnknown',
+    detail: 'There is no such workflow.',
+    next: 'Check the workflow id; it may belong to another tenant.',
+  });
+
+export const requestTooLarge = (): GatewayProblem =>
+  new GatewayProblem({
+    status: 413,
+    code: 'RequestTooLarge',
+    detail: `The request is larger than ${LIMITS.requestBytes} bytes.`,
+    next: 'Send less; a task may have up to 128 KiB of text.',
+  });
 
 /** Something behind the gateway does not answer; the request may be repeated. */
 export const unavailable = (code: string, detail: string, cause?: unknown, more: Readonly<Record<string, unknown>> = {}): GatewayProblem =>
-  new GatewayProblem({ status: 503, code, detail, next: 'Try again after the seconds in Retry-After; GET /api/v1/status shows which service is missing.', headers: { 'retry-after': '1' }, more, cause });
+  new GatewayProblem({
+    status: 503,
+    code,
+    detail,
+    next: 'Try again after the seconds in Retry-After; GET /api/v1/status shows which service is missing.',
+    headers: { 'retry-after': '1' },
+    more,
+    cause,
+  });

@@ -6,7 +6,8 @@ import { expect, test, vi } from 'vitest';
 import { ApiKeys, identify, parseKeysFile } from './api-keys.ts';
 
 const hash = (secret: string): string => createHash('sha256').update(secret).digest('hex');
-const fileOf = (...keys: [tenant: string, id: string, secret: string][]): string => JSON.stringify({ keys: keys.map(([tenant, id, secret]) => ({ tenant, id, sha256: hash(secret) })) });
+const fileOf = (...keys: [tenant: string, id: string, secret: string][]): string =>
+  JSON.stringify({ keys: keys.map(([tenant, id, secret]) => ({ tenant, id, sha256: hash(secret) })) });
 const keys = parseKeysFile(fileOf(['acme', 'acme-1', 's3cret'], ['globex', 'g_1', 'other']));
 
 test('a key is its tenant', () => {
@@ -14,10 +15,19 @@ test('a key is its tenant', () => {
   expect(identify(keys, 'bearer mk_g_1.other')).toEqual({ tenant: 'globex', keyId: 'g_1' });
 });
 
-test.each([undefined, '', 'Bearer', 'Bearer mk_acme-1.', 'Bearer mk_acme-1.wrong', 'Bearer mk_nobody.s3cret', 'Basic mk_acme-1.s3cret', 'mk_acme-1.s3cret', 'Bearer mk_acme-1.s3cret extra', `Bearer mk_acme-1.${'x'.repeat(300)}`, 'Bearer mk_nobody.'.padEnd(40, '0')])(
-  '%j identifies nobody',
-  (authorization) => expect(identify(keys, authorization)).toBeUndefined(),
-);
+test.each([
+  undefined,
+  '',
+  'Bearer',
+  'Bearer mk_acme-1.',
+  'Bearer mk_acme-1.wrong',
+  'Bearer mk_nobody.s3cret',
+  'Basic mk_acme-1.s3cret',
+  'mk_acme-1.s3cret',
+  'Bearer mk_acme-1.s3cret extra',
+  `Bearer mk_acme-1.${'x'.repeat(300)}`,
+  'Bearer mk_nobody.'.padEnd(40, '0'),
+])('%j identifies nobody', (authorization) => expect(identify(keys, authorization)).toBeUndefined());
 
 test('a file that is not right is refused by its paths, without its values', () => {
   const broken = JSON.stringify({ keys: [{ tenant: 'Not A Tenant', id: 'x', sha256: 'hunter2' }] });

@@ -11,14 +11,23 @@ export interface Identity {
 
 const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 const keysFile = z.object({
-  keys: z.array(z.object({ tenant: z.string().refine(isTenantId, 'is not a tenant name'), id: z.string().regex(KEY_ID), sha256: z.string().regex(/^[0-9a-f]{64}$/i, 'must be the SHA-256 of the secret in hex') })),
+  keys: z.array(
+    z.object({
+      tenant: z.string().refine(isTenantId, 'is not a tenant name'),
+      id: z.string().regex(KEY_ID),
+      sha256: z.string().regex(/^[0-9a-f]{64}$/i, 'must be the SHA-256 of the secret in hex'),
+    }),
+  ),
 });
 type StoredKey = z.infer<typeof keysFile>['keys'][number];
 
 /** @throws with the paths that are wrong; never with a value */
 export function parseKeysFile(text: string): ReadonlyMap<string, StoredKey> {
   const parsed = keysFile.safeParse(safeJson(text));
-  if (!parsed.success) throw new Error(`API keys are not right: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`);
+  if (!parsed.success)
+    throw new Error(
+      `API keys are not right: ${parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`,
+    );
   return new Map(parsed.data.keys.map((key) => [key.id, key]));
 }
 
@@ -30,7 +39,9 @@ export function identify(keys: ReadonlyMap<string, StoredKey>, authorization: st
   const match = AUTHORIZATION.exec(authorization ?? '');
   if (match === null) return undefined;
   const key = keys.get(match[1] ?? '');
-  const given = createHash('sha256').update(match[2] ?? '').digest();
+  const given = createHash('sha256')
+    .update(match[2] ?? '')
+    .digest();
   const isRight = timingSafeEqual(given, key === undefined ? NOBODY : Buffer.from(key.sha256, 'hex'));
   return isRight && key !== undefined ? { tenant: key.tenant, keyId: key.id } : undefined;
 }

@@ -2,7 +2,20 @@ import type { Heartbeat } from '@mandate/contracts';
 import { expect, test } from 'vitest';
 import { type Heard, serviceStatusOf, systemStatusOf } from './service-status.ts';
 
-const beat: Heartbeat = { service: 'analyzer', instance: 'a-1', version: '0.1.0', startedAt: 1, at: 1, ready: true, leaving: false, rssBytes: 1, eventLoopDelayMs: 0, inFlight: 0, health: '', catalogHash: null };
+const beat: Heartbeat = {
+  service: 'analyzer',
+  instance: 'a-1',
+  version: '0.1.0',
+  startedAt: 1,
+  at: 1,
+  ready: true,
+  leaving: false,
+  rssBytes: 1,
+  eventLoopDelayMs: 0,
+  inFlight: 0,
+  health: '',
+  catalogHash: null,
+};
 const heard = (change: Partial<Heartbeat> = {}, silentMs = 100): Heard => ({ beat: { ...beat, ...change }, silentMs });
 
 test.each([

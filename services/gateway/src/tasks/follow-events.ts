@@ -38,7 +38,8 @@ export async function followEvents(bus: Bus, ask: AskProjector, follower: Follow
   const { tenant, workflow, include } = follower;
   // Listened to before the first look, so that nothing happens in between unheard.
   const news = listenForNews(bus, follower);
-  const read = (after: number, minVersion?: number): Promise<Page> => ask('events.list', { tenant, workflow, after, include, limit: LIMITS.pageRows, ...(minVersion === undefined ? {} : { minVersion }) });
+  const read = (after: number, minVersion?: number): Promise<Page> =>
+    ask('events.list', { tenant, workflow, after, include, limit: LIMITS.pageRows, ...(minVersion === undefined ? {} : { minVersion }) });
   try {
     const first = await read(follower.after);
     return { isOver: first.ended && first.items.length === 0, chunks: follow(follower, first, news, read), close: news.stop };
@@ -48,7 +49,12 @@ export async function followEvents(bus: Bus, ask: AskProjector, follower: Follow
   }
 }
 
-async function* follow(follower: Follower, first: Page, news: News, read: (after: number, minVersion?: number) => Promise<Page>): AsyncGenerator<string, void, undefined> {
+async function* follow(
+  follower: Follower,
+  first: Page,
+  news: News,
+  read: (after: number, minVersion?: number) => Promise<Page>,
+): AsyncGenerator<string, void, undefined> {
   let page: Page | undefined = first;
   let sent = follower.after;
   /** Heard of, and not in the read model in time: not waited for again. */

@@ -1,8 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { parseCloudEvent, parseMessage, subjects, taskReceipt, type TaskReceipt, taskResult, type TaskResult, TYPES } from '@mandate/contracts';
+import {
+  LIMITS,
+  parseCloudEvent,
+  parseMessage,
+  subjects,
+  taskReceipt,
+  type TaskReceipt,
+  taskResult,
+  type TaskResult,
+  TYPES,
+} from '@mandate/contracts';
 import type { Bus } from '@mandate/messaging';
 import { crashPoint } from '@mandate/service-kit';
-import { GatewayProblem, unavailable } from '../http/problem.ts';
+import { GatewayProblem, requestTooLarge, unavailable } from '../http/problem.ts';
 import type { Identity } from '../identity/api-keys.ts';
 
 const RECEIPT_WITHIN_MS = 5_000;
@@ -31,7 +41,8 @@ export interface Accepted {
  * @throws GatewayProblem 409 or 422 when it was refused, 404 for an unknown workflow, 503 without a receipt within 5 s
  */
 export async function sendCommand(bus: Bus, instance: string, command: InboxCommand): Promise<Accepted> {
-  if (!bus.connected) throw unavailable('BusUnavailable', 'The message bus cannot be reached.', undefined, { workflowId: command.workflow });
+  if (!bus.connected)
+    throw unavailable('BusUnavailable', 'The message bus cannot be reached.', undefined, { workflowId: command.workflow });
   const receipt = Promise.withResolvers<TaskReceipt>();
   const ended = Promise.withResolvers<TaskResult>();
   const listening = bus.listen(subjects.out(command.identity.tenant, command.request), (message) => {
@@ -48,7 +59,10 @@ export async function sendCommand(bus: Bus, instance: string, command: InboxComm
     await publish(bus, instance, command);
     crashPoint('gateway:after-publish');
     const received = await withinMs(receipt.promise, RECEIPT_WITHIN_MS);
-    if (received === undefined) throw unavailable('NoReceipt', 'The request was not confirmed in time; it may still be carried out.', undefined, { workflowId: command.workflow });
+    if (received === undefined)
+      throw unavailable('NoReceipt', 'The request was not confirmed in time; it may still be carried out.', undefined, {
+        workflowId: command.workflow,
+      });
     if (!received.accepted) throw refused(received);
     return { receipt: received, ended: ended.promise, close };
   } catch (error) {
@@ -60,7 +74,7 @@ export async function sendCommand(bus: Bus, instance: string, command: InboxComm
 async function publish(bus: Bus, instance: string, command: InboxCommand): Promise<void> {
   const id = `${command.request}.${randomBytes(6).toString('hex')}`;
   const { tenant, keyId } = command.identity;
-  const message = {
+  const message = JSON.stringify({
     specversion: '1.0',
     id,
     source: `/mandate/gateway/${instance}/key/${keyId}`,
@@ -71,15 +85,23 @@ async function publish(bus: Bus, instance: string, command: InboxCommand): Promi
     tenant,
     traceparent: command.traceparent,
     data: command.data,
-  };
-  await bus.publish(subjects.inbox(command.partition, 'gateway', tenant), JSON.stringify(message), { id }).catch((cause: unknown) => {
+  });
+  // The orchestrator parks what is larger, and the client would wait for nothing.
+  if (Buffer.byteLength(message) > LIMITS.requestBytes) throw requestTooLarge();
+  await bus.publish(subjects.inbox(command.partition, 'gateway', tenant), message, { id }).catch((cause: unknown) => {
     throw unavailable('BusUnavailable', 'The message bus did not take the request.', cause, { workflowId: command.workflow });
   });
 }
 
 function refused(receipt: Extract<TaskReceipt, { accepted: false }>): GatewayProblem {
   const status = { IdempotencyConflict: 409, WorkflowEnded: 409, WorkflowUnknown: 404 }[receipt.code] ?? 422;
-  return new GatewayProblem({ status, code: receipt.code, detail: receipt.message, next: receipt.next, more: receipt.workflow === undefined ? {} : { workflowId: receipt.workflow } });
+  return new GatewayProblem({
+    status,
+    code: receipt.code,
+    detail: receipt.message,
+    next: receipt.next,
+    more: receipt.workflow === undefined ? {} : { workflowId: receipt.workflow },
+  });
 }
 
 async function withinMs<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {

@@ -1,7 +1,16 @@
 import { expect, test } from 'vitest';
 import { encodeEvent, resumeAfter } from './server-sent-events.ts';
 
-const event = { id: 'wf.3', type: 'task.completed', version: 3, at: 1, actor: 'a', causation: 'c', correlation: 'r', data: { text: 'two\nlines\r\nand\u2028more' } };
+const event = {
+  id: 'wf.3',
+  type: 'task.completed',
+  version: 3,
+  at: 1,
+  actor: 'a',
+  causation: 'c',
+  correlation: 'r',
+  data: { text: 'two\nlines\r\nand\u2028more' },
+};
 
 test('an event is one block whose id is the version', () => {
   const text = encodeEvent(event);

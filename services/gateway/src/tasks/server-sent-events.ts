@@ -1,7 +1,8 @@
 import type { TimelineEvent } from '@mandate/contracts';
 
 /** One event of a timeline as a server-sent event. JSON has no raw line breaks, so `data` is always one line. */
-export const encodeEvent = (event: TimelineEvent): string => `id: ${event.version}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
+export const encodeEvent = (event: TimelineEvent): string =>
+  `id: ${event.version}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`;
 
 /** How long a client waits before it connects again. */
 export const encodeRetry = (ms: number): string => `retry: ${ms}\n\n`;

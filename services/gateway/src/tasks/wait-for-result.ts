@@ -3,13 +3,19 @@ import type { AskProjector } from '../projector-client.ts';
 
 const LOOK_EVERY_MS = 500;
 /** After the result was told, the read model follows within milliseconds. */
-const LOOK_AGAIN_MS = 20;
+const LOOK_AGAIN_MS = 5;
 
 /**
  * The task once it has ended, or undefined when it has not within `waitMs`. The result that is told on the bus makes it
  * quick; looking now and then makes it certain.
  */
-export async function waitForResult(ask: AskProjector, task: { readonly tenant: string; readonly workflow: string }, ended: Promise<unknown>, waitMs: number, signal: AbortSignal): Promise<TaskDetail | undefined> {
+export async function waitForResult(
+  ask: AskProjector,
+  task: { readonly tenant: string; readonly workflow: string },
+  ended: Promise<unknown>,
+  waitMs: number,
+  signal: AbortSignal,
+): Promise<TaskDetail | undefined> {
   const deadline = performance.now() + waitMs;
   let isTold = false;
   const told = ended.then(() => (isTold = true));

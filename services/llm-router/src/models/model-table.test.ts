@@ -9,8 +9,18 @@ import { publishedTerms } from './published-prices.ts';
 
 const now = new Date('2026-11-21T00:00:00Z');
 const options: TableOptions = { providers: ['offline'], operator: [], compatibleModel: undefined, preferred: undefined, now };
-const line: OperatorModel = { id: 'own', provider: 'openai-compatible', tier: 'cheap', contextTokens: 8_000, maxOutputTokens: 1_000, inputUsdPerMillionTokens: 0.15, outputUsdPerMillionTokens: 0.6, tools: true };
-const ids = (more: Partial<TableOptions>): string[] => buildModelTable({ ...options, ...more }).models.map(({ provider, id }) => `${provider}/${id}`);
+const line: OperatorModel = {
+  id: 'own',
+  provider: 'openai-compatible',
+  tier: 'cheap',
+  contextTokens: 8_000,
+  maxOutputTokens: 1_000,
+  inputUsdPerMillionTokens: 0.15,
+  outputUsdPerMillionTokens: 0.6,
+  tools: true,
+};
+const ids = (more: Partial<TableOptions>): string[] =>
+  buildModelTable({ ...options, ...more }).models.map(({ provider, id }) => `${provider}/${id}`);
 const file = (content: unknown): string => {
   const path = join(mkdtempSync(join(tmpdir(), 'models-')), 'models.json');
   writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
@@ -18,7 +28,12 @@ const file = (content: unknown): string => {
 };
 
 test('published prices are micro-USD per million tokens, of the moment asked for', () => {
-  expect(publishedTerms('anthropic', 'claude-haiku-4-5', now)?.price).toEqual({ inputMicroUsdPerMillionTokens: 1_000_000, outputMicroUsdPerMillionTokens: 5_000_000, cachedInputMicroUsdPerMillionTokens: 100_000, cacheWriteMicroUsdPerMillionTokens: 1_250_000 });
+  expect(publishedTerms('anthropic', 'claude-haiku-4-5', now)?.price).toEqual({
+    inputMicroUsdPerMillionTokens: 1_000_000,
+    outputMicroUsdPerMillionTokens: 5_000_000,
+    cachedInputMicroUsdPerMillionTokens: 100_000,
+    cacheWriteMicroUsdPerMillionTokens: 1_250_000,
+  });
   expect(publishedTerms('openai', 'gpt-5.6-sol', new Date('2026-08-01'))?.price.inputMicroUsdPerMillionTokens).toBe(5_000_000);
   expect(publishedTerms('openai', 'gpt-5.6-sol', now)?.price.inputMicroUsdPerMillionTokens).toBe(4_000_000);
 });
@@ -39,7 +54,10 @@ test('only models of configured providers are offered; rules beside them only by
   expect(ids({})).toEqual(['offline/offline-rules']);
   const offered = buildModelTable({ ...options, providers: ['openai', 'offline'] }).models;
   expect(new Set(offered.map(({ provider }) => provider))).toEqual(new Set(['openai', 'offline']));
-  expect(offered.find(({ provider }) => provider === 'offline')).toMatchObject({ automatic: false, price: { inputMicroUsdPerMillionTokens: 0 } });
+  expect(offered.find(({ provider }) => provider === 'offline')).toMatchObject({
+    automatic: false,
+    price: { inputMicroUsdPerMillionTokens: 0 },
+  });
 });
 
 test('the environment’s own models are offered too, priced or not', () => {
@@ -49,12 +67,19 @@ test('the environment’s own models are offered too, priced or not', () => {
 });
 
 test('the operator’s line replaces what is known of a model', () => {
-  const { models } = buildModelTable({ ...options, providers: ['openai'], operator: [{ ...line, provider: 'openai', id: 'gpt-5.4-mini' }] });
-  expect(models.filter(({ id }) => id === 'gpt-5.4-mini')).toMatchObject([{ contextTokens: 8_000, price: { inputMicroUsdPerMillionTokens: 150_000, cachedInputMicroUsdPerMillionTokens: 150_000 } }]);
+  const { models } = buildModelTable({
+    ...options,
+    providers: ['openai'],
+    operator: [{ ...line, provider: 'openai', id: 'gpt-5.4-mini' }],
+  });
+  expect(models.filter(({ id }) => id === 'gpt-5.4-mini')).toMatchObject([
+    { contextTokens: 8_000, price: { inputMicroUsdPerMillionTokens: 150_000, cachedInputMicroUsdPerMillionTokens: 150_000 } },
+  ]);
 });
 
 test('the price version names the data and changes with every price', () => {
-  const version = (operator: readonly OperatorModel[]): string => buildModelTable({ ...options, providers: ['openai-compatible'], operator }).priceVersion;
+  const version = (operator: readonly OperatorModel[]): string =>
+    buildModelTable({ ...options, providers: ['openai-compatible'], operator }).priceVersion;
   expect(version([line])).toMatch(/^genai-prices@\d+\.\d+\.\d+\+[0-9a-f]{12}$/);
   expect(version([line])).toBe(version([line]));
   expect(version([line])).not.toBe(version([{ ...line, outputUsdPerMillionTokens: 0.61 }]));
@@ -76,7 +101,12 @@ test.each([
 });
 
 test('a cost is whole micro-USD, rounded up once, with cached input and cache writes at their own prices', () => {
-  const price = { inputMicroUsdPerMillionTokens: 1_000_000, outputMicroUsdPerMillionTokens: 4_000_000, cachedInputMicroUsdPerMillionTokens: 100_000, cacheWriteMicroUsdPerMillionTokens: 1_250_000 };
+  const price = {
+    inputMicroUsdPerMillionTokens: 1_000_000,
+    outputMicroUsdPerMillionTokens: 4_000_000,
+    cachedInputMicroUsdPerMillionTokens: 100_000,
+    cacheWriteMicroUsdPerMillionTokens: 1_250_000,
+  };
   const usage = { inputTokens: 0, outputTokens: 0, cachedInputTokens: 0, cacheWriteTokens: 0, reasoningTokens: 0 };
   expect(costOf(price, usage)).toBe(0);
   expect(costOf(price, { ...usage, inputTokens: 100, outputTokens: 10 })).toBe(140);

@@ -58,11 +58,25 @@ export function buildModelTable(options: TableOptions): ModelTable {
 function published(provider: ProviderName, id: string, tier: ModelTier, now: Date): OfferedModel {
   const terms = publishedTerms(provider, id, now);
   const contextTokens = Math.min(terms?.contextTokens ?? CAUTIOUS_CONTEXT_TOKENS, terms?.flatUpToTokens ?? Infinity);
-  return { id, provider, tier, contextTokens, maxOutputTokens: MAX_OUTPUT_TOKENS, tools: true, price: terms?.price, flatUpToTokens: terms?.flatUpToTokens, automatic: true };
+  return {
+    id,
+    provider,
+    tier,
+    contextTokens,
+    maxOutputTokens: MAX_OUTPUT_TOKENS,
+    tools: true,
+    price: terms?.price,
+    flatUpToTokens: terms?.flatUpToTokens,
+    automatic: true,
+  };
 }
 
 /** Models that the environment names: they are offered even when we do not know them, so that the refusal can say why. */
-function namedModels({ preferred, compatibleModel, providers }: TableOptions): readonly { readonly provider: ProviderName; readonly id: string }[] {
+function namedModels({
+  preferred,
+  compatibleModel,
+  providers,
+}: TableOptions): readonly { readonly provider: ProviderName; readonly id: string }[] {
   const compatible = compatibleModel === undefined ? [] : [{ provider: 'openai-compatible' as const, id: compatibleModel }];
   if (preferred === undefined) return compatible;
   const explicit = providers.find((provider) => preferred.startsWith(`${provider}/`));
@@ -77,24 +91,43 @@ function fromOperator(line: OperatorModel): OfferedModel {
   const price: Price = {
     inputMicroUsdPerMillionTokens: input,
     outputMicroUsdPerMillionTokens: microUsdOf(line.outputUsdPerMillionTokens),
-    cachedInputMicroUsdPerMillionTokens: line.cachedInputUsdPerMillionTokens === undefined ? input : microUsdOf(line.cachedInputUsdPerMillionTokens),
+    cachedInputMicroUsdPerMillionTokens:
+      line.cachedInputUsdPerMillionTokens === undefined ? input : microUsdOf(line.cachedInputUsdPerMillionTokens),
     cacheWriteMicroUsdPerMillionTokens: input,
   };
   return { id, provider, tier, contextTokens, maxOutputTokens, tools, price, flatUpToTokens: undefined, automatic: true };
 }
 
-const FREE: Price = { inputMicroUsdPerMillionTokens: 0, outputMicroUsdPerMillionTokens: 0, cachedInputMicroUsdPerMillionTokens: 0, cacheWriteMicroUsdPerMillionTokens: 0 };
+const FREE: Price = {
+  inputMicroUsdPerMillionTokens: 0,
+  outputMicroUsdPerMillionTokens: 0,
+  cachedInputMicroUsdPerMillionTokens: 0,
+  cacheWriteMicroUsdPerMillionTokens: 0,
+};
 
 /** Rules of ours: free by this entry. Beside a real provider it serves only those who ask for it by name. */
 function offlineModel(automatic: boolean): OfferedModel {
-  return { id: 'offline-rules', provider: 'offline', tier: 'cheap', contextTokens: 1_000_000, maxOutputTokens: MAX_OUTPUT_TOKENS, tools: true, price: FREE, flatUpToTokens: undefined, automatic };
+  return {
+    id: 'offline-rules',
+    provider: 'offline',
+    tier: 'cheap',
+    contextTokens: 1_000_000,
+    maxOutputTokens: MAX_OUTPUT_TOKENS,
+    tools: true,
+    price: FREE,
+    flatUpToTokens: undefined,
+    automatic,
+  };
 }
 
 const nameOf = ({ provider, id }: OfferedModel): string => `${provider}/${id}`;
-const firstOfEach = (models: readonly OfferedModel[]): OfferedModel[] => [...new Map(models.toReversed().map((model) => [nameOf(model), model])).values()].toReversed();
+const firstOfEach = (models: readonly OfferedModel[]): OfferedModel[] =>
+  [...new Map(models.toReversed().map((model) => [nameOf(model), model])).values()].toReversed();
 
 function versionOf(models: readonly OfferedModel[]): string {
-  const prices = models.map((model) => [nameOf(model), model.price ?? null, model.flatUpToTokens ?? null] as const).sort(([a], [b]) => (a < b ? -1 : 1));
+  const prices = models
+    .map((model) => [nameOf(model), model.price ?? null, model.flatUpToTokens ?? null] as const)
+    .sort(([a], [b]) => (a < b ? -1 : 1));
   return `${priceDataVersion()}+${createHash('sha256').update(JSON.stringify(prices)).digest('hex').slice(0, 12)}`;
 }
 

@@ -22,7 +22,7 @@ export type OperatorModel = z.infer<typeof operatorModel>;
 
 const operatorTable = z.strictObject({ models: z.array(operatorModel) });
 
-export class ModelsFileInvalid extends Error {
+class ModelsFileInvalid extends Error {
   override readonly name = 'ModelsFileInvalid';
 }
 

@@ -29,7 +29,9 @@ export function publishedTerms(provider: ProviderName, id: string, at: Date): Pu
   const output = firstTier(found.model_price, 'output_mtok');
   // Free of charge is published as no price at all; an operator who wants that says 0 in the models file.
   if (input === undefined || output === undefined) return undefined;
-  const starts = Object.values(found.model_price).flatMap((price) => (typeof price === 'object' ? price.tiers.map((tier) => tier.start) : []));
+  const starts = Object.values(found.model_price).flatMap((price) =>
+    typeof price === 'object' ? price.tiers.map((tier) => tier.start) : [],
+  );
   return {
     price: {
       inputMicroUsdPerMillionTokens: microUsdOf(input),

@@ -13,6 +13,12 @@ export const offlineModel: LanguageModel = {
 function answer(request: ModelRequest): Awaited<ReturnType<LanguageModel['generate']>> {
   const { text, toolCalls, finishReason } = answerOffline(request);
   const said = text.length + toolCalls.reduce((sum, call) => sum + JSON.stringify(call.args).length, 0);
-  const usage = { inputTokens: Math.ceil(promptSize(request).bytes / 4), cachedInputTokens: 0, cacheWriteTokens: 0, outputTokens: Math.ceil(said / 4), reasoningTokens: 0 };
+  const usage = {
+    inputTokens: Math.ceil(promptSize(request).bytes / 4),
+    cachedInputTokens: 0,
+    cacheWriteTokens: 0,
+    outputTokens: Math.ceil(said / 4),
+    reasoningTokens: 0,
+  };
   return { text, toolCalls, finishReason, usage };
 }

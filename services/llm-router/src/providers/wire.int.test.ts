@@ -21,7 +21,12 @@ const providers: Readonly<Record<string, (baseUrl: string) => LanguageModel>> = 
   google: (baseUrl) => google({ apiKey, baseUrl })('gemini-3.8-flash'),
   'openai-compatible': (baseUrl) => openaiCompatible({ apiKey, baseUrl })('llama-5'),
 };
-const formats: Readonly<Record<string, StubFormat>> = { openai: 'openai', anthropic: 'anthropic', google: 'google', 'openai-compatible': 'openai' };
+const formats: Readonly<Record<string, StubFormat>> = {
+  openai: 'openai',
+  anthropic: 'anthropic',
+  google: 'google',
+  'openai-compatible': 'openai',
+};
 
 const inputSchema = { type: 'object', properties: { path: { type: 'string' } }, required: ['path'] };
 const conversation: ModelRequest = {
@@ -59,13 +64,23 @@ describe.each(Object.entries(providers))('%s', (name, make) => {
   test('text and usage come back, with the cached part apart', async () => {
     stub.script({ text: 'Three words.', usage: { inputTokens: 120, cachedInputTokens: 20, outputTokens: 7 } });
     const answer = await model().generate(plain, options);
-    expect(answer).toMatchObject({ text: 'Three words.', toolCalls: [], finishReason: 'stop', usage: { inputTokens: 120, cachedInputTokens: 20, outputTokens: 7 } });
+    expect(answer).toMatchObject({
+      text: 'Three words.',
+      toolCalls: [],
+      finishReason: 'stop',
+      usage: { inputTokens: 120, cachedInputTokens: 20, outputTokens: 7 },
+    });
     expect(stub.requests).toHaveLength(1);
     expect(stub.requests[0]?.format).toBe(formats[name]);
   });
 
   test('tool calls come back as objects, in order', async () => {
-    stub.script({ toolCalls: [{ tool: 'files__read_text_file', args: { path: 'x' } }, { tool: 'files__list', args: {} }] });
+    stub.script({
+      toolCalls: [
+        { tool: 'files__read_text_file', args: { path: 'x' } },
+        { tool: 'files__list', args: {} },
+      ],
+    });
     const answer = await model().generate(conversation, options);
     expect(answer.finishReason).toBe('tool_calls');
     expect(answer.toolCalls.map(({ tool, args }) => ({ tool, args }))).toEqual([
@@ -76,7 +91,10 @@ describe.each(Object.entries(providers))('%s', (name, make) => {
   });
 
   test.each([
-    [{ status: 429, headers: { 'retry-after': '7' } }, { code: 'rate_limit', billed: 'no', retryAfterMs: 7_000 }],
+    [
+      { status: 429, headers: { 'retry-after': '7' } },
+      { code: 'rate_limit', billed: 'no', retryAfterMs: 7_000 },
+    ],
     [{ status: 401 }, { code: 'authentication', billed: 'no' }],
     [{ status: 403 }, { code: 'authentication', billed: 'no' }],
     [{ status: 400 }, { code: 'bad_request', billed: 'no' }],
@@ -84,7 +102,10 @@ describe.each(Object.entries(providers))('%s', (name, make) => {
     [{ status: 408 }, { code: 'timeout', billed: 'maybe' }],
     [{ status: 413 }, { code: 'context_length', billed: 'no' }],
     [{ status: 500 }, { code: 'server_error', billed: 'no' }],
-    [{ status: 503, body: '<html>busy</html>' }, { code: 'server_error', billed: 'no' }],
+    [
+      { status: 503, body: '<html>busy</html>' },
+      { code: 'server_error', billed: 'no' },
+    ],
     [{ status: 504 }, { code: 'timeout', billed: 'maybe' }],
     [{ status: 529 }, { code: 'overloaded', billed: 'no' }],
     [{ garbage: 'not json' }, { code: 'bad_answer', billed: 'maybe' }],
@@ -99,7 +120,9 @@ describe.each(Object.entries(providers))('%s', (name, make) => {
   test('a refused connection is known to be unbilled', async () => {
     const { url } = stub;
     await stub.stop();
-    const failure = await make(url).generate(plain, options).catch((error: unknown) => error);
+    const failure = await make(url)
+      .generate(plain, options)
+      .catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'connection', billed: 'no' });
   });
 
@@ -114,7 +137,10 @@ describe.each(Object.entries(providers))('%s', (name, make) => {
   });
 
   test('the key does not leave in a message', async () => {
-    const failure = await failing(model(), { status: 400, body: { error: { message: `key ${apiKey} is odd`, code: 400, status: 'INVALID', type: 'x' }, type: 'error' } });
+    const failure = await failing(model(), {
+      status: 400,
+      body: { error: { message: `key ${apiKey} is odd`, code: 400, status: 'INVALID', type: 'x' }, type: 'error' },
+    });
     expect(failure.message).not.toContain(apiKey);
   });
 });
@@ -150,7 +176,11 @@ test('openai: the conversation as chat completions', async () => {
 test('openai-compatible: the plain form that other servers understand', async () => {
   stub.script({ text: 'ok' });
   await providers['openai-compatible']?.(stub.url).generate(conversation, options);
-  expect(stub.requests[0]?.body).toMatchObject({ model: 'llama-5', max_tokens: 321, messages: [{ role: 'system', content: 'Be brief.' }, {}, {}, {}, {}] });
+  expect(stub.requests[0]?.body).toMatchObject({
+    model: 'llama-5',
+    max_tokens: 321,
+    messages: [{ role: 'system', content: 'Be brief.' }, {}, {}, {}, {}],
+  });
 });
 
 test('anthropic: the conversation as messages, results of one turn in one message', async () => {
@@ -165,8 +195,21 @@ test('anthropic: the conversation as messages, results of one turn in one messag
     system: [{ type: 'text', text: 'Be brief.' }],
     messages: [
       { role: 'user', content: [{ type: 'text', text: 'How long is a.md?' }] },
-      { role: 'assistant', content: [{ type: 'text', text: 'Looking.' }, { type: 'tool_use', id: 'call_1', name: 'files__read_text_file', input: { path: 'a.md' } }, { type: 'tool_use', id: 'call_2' }] },
-      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'call_1', content: 'three words here' }, { type: 'tool_result', tool_use_id: 'call_2', content: 'no such file', is_error: true }] },
+      {
+        role: 'assistant',
+        content: [
+          { type: 'text', text: 'Looking.' },
+          { type: 'tool_use', id: 'call_1', name: 'files__read_text_file', input: { path: 'a.md' } },
+          { type: 'tool_use', id: 'call_2' },
+        ],
+      },
+      {
+        role: 'user',
+        content: [
+          { type: 'tool_result', tool_use_id: 'call_1', content: 'three words here' },
+          { type: 'tool_result', tool_use_id: 'call_2', content: 'no such file', is_error: true },
+        ],
+      },
     ],
     tools: [{ name: 'files__read_text_file', description: 'Reads a file.', input_schema: inputSchema }],
     tool_choice: { type: 'auto' },
@@ -184,15 +227,31 @@ test('google: the conversation as contents, results of one turn in one content',
     generationConfig: { maxOutputTokens: 321 },
     contents: [
       { role: 'user', parts: [{ text: 'How long is a.md?' }] },
-      { role: 'model', parts: [{ text: 'Looking.' }, { functionCall: { name: 'files__read_text_file', args: { path: 'a.md' } } }, { functionCall: { args: { path: 'b.md' } } }] },
-      { role: 'user', parts: [{ functionResponse: { name: 'files__read_text_file' } }, { functionResponse: { name: 'files__read_text_file' } }] },
+      {
+        role: 'model',
+        parts: [
+          { text: 'Looking.' },
+          { functionCall: { name: 'files__read_text_file', args: { path: 'a.md' } } },
+          { functionCall: { args: { path: 'b.md' } } },
+        ],
+      },
+      {
+        role: 'user',
+        parts: [{ functionResponse: { name: 'files__read_text_file' } }, { functionResponse: { name: 'files__read_text_file' } }],
+      },
     ],
     tools: [{ functionDeclarations: [{ name: 'files__read_text_file', description: 'Reads a file.' }] }],
   });
 });
 
 test('arguments that are no JSON object are handed on as they were said', async () => {
-  stub.script({ toolCalls: [{ tool: 'a', args: '{"path":' }, { tool: 'b', args: '[1]' }, { tool: 'c', args: '' }] });
+  stub.script({
+    toolCalls: [
+      { tool: 'a', args: '{"path":' },
+      { tool: 'b', args: '[1]' },
+      { tool: 'c', args: '' },
+    ],
+  });
   const answer = await providers['openai']?.(stub.url).generate(conversation, options);
   expect(answer?.toolCalls.map(({ args }) => args)).toEqual([{ _raw: '{"path":' }, { _raw: '[1]' }, {}]);
 });
@@ -205,7 +264,11 @@ test.each([
 ] as const)('%s: usage in an answer that is no use is not lost (%o)', async (name, body) => {
   const model = providers[name]?.(stub.url);
   if (model === undefined) throw new Error(name);
-  expect(await failing(model, { garbage: JSON.stringify(body) })).toMatchObject({ code: 'bad_answer', billed: 'yes', usage: { inputTokens: 11, outputTokens: 3 } });
+  expect(await failing(model, { garbage: JSON.stringify(body) })).toMatchObject({
+    code: 'bad_answer',
+    billed: 'yes',
+    usage: { inputTokens: 11, outputTokens: 3 },
+  });
 });
 
 test.each([
@@ -217,13 +280,19 @@ test.each([
 
 test('a used-up quota is a rate limit that does not pass', async () => {
   const body = { error: { message: 'You exceeded your current quota', code: 'insufficient_quota', type: 'insufficient_quota' } };
-  expect(await failing(openai({ apiKey, baseUrl: stub.url })('gpt-5.4-mini'), { status: 429, body })).toMatchObject({ code: 'rate_limit', retryable: false });
+  expect(await failing(openai({ apiKey, baseUrl: stub.url })('gpt-5.4-mini'), { status: 429, body })).toMatchObject({
+    code: 'rate_limit',
+    retryable: false,
+  });
 });
 
 test('a redirect is not followed: the key would travel with it', async () => {
   const other = await startStubModel();
   try {
-    const failure = await failing(openai({ apiKey, baseUrl: stub.url })('gpt-5.4-mini'), { status: 307, headers: { location: `${other.url}/v1/chat/completions` } });
+    const failure = await failing(openai({ apiKey, baseUrl: stub.url })('gpt-5.4-mini'), {
+      status: 307,
+      headers: { location: `${other.url}/v1/chat/completions` },
+    });
     expect(failure.code).not.toBe('rate_limit');
     expect(other.requests).toEqual([]);
   } finally {

@@ -4,12 +4,29 @@ import { expect, test } from 'vitest';
 import { exampleStream, exampleWorkflow, storedEvent } from '../example-log.ts';
 import { type Changes, projectBatch } from './project-batch.ts';
 
-const project = (events: readonly StoredEvent[]): Changes => projectBatch(0, events.map((envelope, position) => ({ position, envelope })), () => undefined, () => false);
+const project = (events: readonly StoredEvent[]): Changes =>
+  projectBatch(
+    0,
+    events.map((envelope, position) => ({ position, envelope })),
+    () => undefined,
+    () => false,
+  );
 const taskOf = (events: readonly StoredEvent[]) => project(events).tasks.get(events[0]?.stream ?? '');
 
 test('a finished workflow shows its status, figures and where its answer is', () => {
   expect(taskOf(exampleStream(1))).toMatchObject({
-    status: 'completed', pattern: 'direct', cost_micro_usd: 100, reserved_micro_usd: 0, tokens: 100, steps: 3, model_calls: 2, tool_calls: 1, answer_at: 9, open: {}, closed: true, version: 11,
+    status: 'completed',
+    pattern: 'direct',
+    cost_micro_usd: 100,
+    reserved_micro_usd: 0,
+    tokens: 100,
+    steps: 3,
+    model_calls: 2,
+    tool_calls: 1,
+    answer_at: 9,
+    open: {},
+    closed: true,
+    version: 11,
     mandate: { moneyMicroUsd: 1_000_000, tools: ['read_file'] },
   });
 });
@@ -24,14 +41,28 @@ test('a workflow has ended for followers only when its mandates were given back'
 
 test('every settled model call and tool call is a row of its own', () => {
   const { llmCalls, toolCalls } = project(exampleStream(1));
-  expect(llmCalls.map((call) => [call.attempt, call.cost_micro_usd, call.reserved_micro_usd, call.provider])).toEqual([['a0_s1_t1', 40, 900, 'offline'], ['a0_s3_t1', 60, 900, 'offline']]);
-  expect(toolCalls).toMatchObject([{ attempt: 'a0_s2_t1', tool: 'read_file', effect: 'read_only', is_error: false, result_bytes: 64, duration_ms: 7 }]);
+  expect(llmCalls.map((call) => [call.attempt, call.cost_micro_usd, call.reserved_micro_usd, call.provider])).toEqual([
+    ['a0_s1_t1', 40, 900, 'offline'],
+    ['a0_s3_t1', 60, 900, 'offline'],
+  ]);
+  expect(toolCalls).toMatchObject([
+    { attempt: 'a0_s2_t1', tool: 'read_file', effect: 'read_only', is_error: false, result_bytes: 64, duration_ms: 7 },
+  ]);
 });
 
 test.each([
-  [{ type: 'cancel.requested', data: { request: 'r' } }, { status: 'ending', code: 'Cancelled' }],
-  [{ type: 'timer.fired', data: { timer: 'workflow' } }, { status: 'ending', code: 'DeadlineExceeded' }],
-  [{ type: 'task.rejected', data: { code: 'ToolNotAllowed', message: 'no' } }, { status: 'rejected', code: 'ToolNotAllowed', closed: true }],
+  [
+    { type: 'cancel.requested', data: { request: 'r' } },
+    { status: 'ending', code: 'Cancelled' },
+  ],
+  [
+    { type: 'timer.fired', data: { timer: 'workflow' } },
+    { status: 'ending', code: 'DeadlineExceeded' },
+  ],
+  [
+    { type: 'task.rejected', data: { code: 'ToolNotAllowed', message: 'no' } },
+    { status: 'rejected', code: 'ToolNotAllowed', closed: true },
+  ],
 ] as [WorkflowEvent, object][])('%o changes the status', (event, expected) => {
   const [first] = exampleStream(1);
   if (first === undefined) throw new Error('no events');
@@ -41,26 +72,39 @@ test.each([
 test('an event of an unknown version parks its stream, and the others go on', () => {
   const [one, other] = [exampleStream(1), exampleStream(2)];
   const changes = project([...one.slice(0, 2), { ...one[2], schema: 99 } as StoredEvent, ...one.slice(3), ...other]);
-  expect(changes.parked).toMatchObject([{ workflow: exampleWorkflow(1), version: 3, pos: 2, reason: expect.stringContaining('version 99') }]);
+  expect(changes.parked).toMatchObject([
+    { workflow: exampleWorkflow(1), version: 3, pos: 2, reason: expect.stringContaining('version 99') },
+  ]);
   expect(changes.tasks.get(exampleWorkflow(1))?.version).toBe(2);
   expect(changes.tasks.get(exampleWorkflow(2))?.status).toBe('completed');
 });
 
 test('an event of an unknown type parks its stream', () => {
   const [first] = exampleStream(1);
-  const changes = project([first as StoredEvent, storedEvent(exampleWorkflow(1), 2, { type: 'moon.landed', data: {} } as unknown as WorkflowEvent)]);
+  const changes = project([
+    first as StoredEvent,
+    storedEvent(exampleWorkflow(1), 2, { type: 'moon.landed', data: {} } as unknown as WorkflowEvent),
+  ]);
   expect(changes.parked).toMatchObject([{ type: 'moon.landed', version: 2 }]);
 });
 
 test('a stream with a gap is parked, not guessed at', () => {
   const events = exampleStream(1);
-  expect(project([...events.slice(0, 3), ...events.slice(5)]).parked).toMatchObject([{ version: 6, reason: expect.stringContaining('version 4 comes next') }]);
+  expect(project([...events.slice(0, 3), ...events.slice(5)]).parked).toMatchObject([
+    { version: 6, reason: expect.stringContaining('version 4 comes next') },
+  ]);
 });
 
 test('batches of any size make the same rows', () => {
   const events = exampleStream(1);
   const whole = taskOf(events);
   let task: ReturnType<typeof taskOf>;
-  for (const [position, envelope] of events.entries()) task = projectBatch(0, [{ position, envelope }], () => task, () => false).tasks.get(envelope.stream);
+  for (const [position, envelope] of events.entries())
+    task = projectBatch(
+      0,
+      [{ position, envelope }],
+      () => task,
+      () => false,
+    ).tasks.get(envelope.stream);
   expect(task).toEqual(whole);
 });

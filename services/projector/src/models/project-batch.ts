@@ -37,7 +37,12 @@ export interface Changes {
  * @param known tasks as they stand, for every stream of the batch that exists already
  * @param isParked whether a stream was parked before
  */
-export function projectBatch(partition: number, events: readonly LoggedEvent[], known: (workflow: string) => TaskRow | undefined, isParked: (workflow: string) => boolean): Changes {
+export function projectBatch(
+  partition: number,
+  events: readonly LoggedEvent[],
+  known: (workflow: string) => TaskRow | undefined,
+  isParked: (workflow: string) => boolean,
+): Changes {
   const tasks = new Map<string, TaskRow>();
   const timeline: TimelineRow[] = [];
   const llmCalls: LlmCall[] = [];

@@ -1,5 +1,5 @@
 import type { StoredEvent } from '@mandate/contracts';
-import type { AttemptReserved, AttemptSettled, MandateGranted } from '@mandate/domain';
+import { type AttemptReserved, type AttemptSettled, type MandateGranted, unreachable } from '@mandate/domain';
 
 /**
  * A row of `read.tasks`: what is known about one workflow. Property names are column names, so that rows go to and come
@@ -63,7 +63,8 @@ export class OutOfOrder extends Error {
 /** Folds one event into its task. Pure: no clock, no chance. @throws OutOfOrder when it is not the stream's next event */
 export function evolveTask(before: TaskRow | undefined, event: StoredEvent, partition: number): TaskRow {
   const expected = (before?.version ?? 0) + 1;
-  if (event.version !== expected) throw new OutOfOrder(`${event.id} is version ${event.version} of its stream; version ${expected} comes next.`);
+  if (event.version !== expected)
+    throw new OutOfOrder(`${event.id} is version ${event.version} of its stream; version ${expected} comes next.`);
   if (before === undefined) return submitted(event, partition);
   return { ...before, version: event.version, updated_at: event.at, ...change(before, event) };
 }
@@ -109,7 +110,9 @@ function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
     case 'attempt.settled':
       return settled(task, event.data);
     case 'timer.fired':
-      return event.data.timer === 'workflow' ? { status: 'ending', code: 'DeadlineExceeded', message: 'The deadline of the task has passed.' } : {};
+      return event.data.timer === 'workflow'
+        ? { status: 'ending', code: 'DeadlineExceeded', message: 'The deadline of the task has passed.' }
+        : {};
     case 'cancel.requested':
       return { status: 'ending', code: 'Cancelled', message: 'The task was cancelled.' };
     case 'task.rejected':
@@ -117,13 +120,28 @@ function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
     case 'task.completed':
       return { ...ended(task, event.at), status: 'completed', steps: event.data.steps, answer_at: event.data.answerAt };
     case 'task.failed':
-      return { ...ended(task, event.at), status: 'failed', steps: event.data.steps, code: event.data.code, message: event.data.message, answer_at: event.data.answerAt };
+      return {
+        ...ended(task, event.at),
+        status: 'failed',
+        steps: event.data.steps,
+        code: event.data.code,
+        message: event.data.message,
+        answer_at: event.data.answerAt,
+      };
     case 'task.cancelled':
       return { ...ended(task, event.at), status: 'cancelled', steps: event.data.steps };
     case 'mandate.released':
       return { held_mandates: task.held_mandates - 1, closed: task.ended_at !== null && task.held_mandates === 1 };
-    default:
+    case 'task.submitted':
+      throw new OutOfOrder(`${event.id} submits a task that exists already.`);
+    case 'attempt.started':
+    case 'attempt.answered_late':
+    case 'retry.scheduled':
+    case 'bus.reset':
+    case 'step.refused':
       return {};
+    default:
+      return unreachable(event);
   }
 }
 
@@ -131,7 +149,10 @@ function granted(task: TaskRow, data: MandateGranted): Partial<TaskRow> {
   const held_mandates = task.held_mandates + 1;
   if (data.parent !== null) return { held_mandates };
   const { moneyMicroUsd, tokens, modelCalls, toolCalls, contextTokens, deadlineAt } = data.limits;
-  return { held_mandates, mandate: { moneyMicroUsd, tokens, modelCalls, toolCalls, contextTokens, deadlineAt, tools: data.tools.map((tool) => tool.name) } };
+  return {
+    held_mandates,
+    mandate: { moneyMicroUsd, tokens, modelCalls, toolCalls, contextTokens, deadlineAt, tools: data.tools.map((tool) => tool.name) },
+  };
 }
 
 function reserved(task: TaskRow, data: AttemptReserved): Partial<TaskRow> {

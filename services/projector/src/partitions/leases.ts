@@ -17,13 +17,20 @@ export async function renewLeases(pool: Pool, instance: string): Promise<Readonl
   const client = await pool.connect();
   try {
     await client.query('begin');
-    await client.query(`insert into read.member (instance, until) values ($1, clock_timestamp() + $2 * interval '1 ms') on conflict (instance) do update set until = excluded.until`, [instance, LEASE_MS]);
+    await client.query(
+      `insert into read.member (instance, until) values ($1, clock_timestamp() + $2 * interval '1 ms') on conflict (instance) do update set until = excluded.until`,
+      [instance, LEASE_MS],
+    );
     const members = await client.query<{ live: number }>('select count(*)::int as live from read.member where until > clock_timestamp()');
     const share = fairShare(members.rows[0]?.live ?? 1);
-    const renewed = await client.query<{ p: number }>(`update read.lease set until = clock_timestamp() + $2 * interval '1 ms' where owner = $1 returning p`, [instance, LEASE_MS]);
+    const renewed = await client.query<{ p: number }>(
+      `update read.lease set until = clock_timestamp() + $2 * interval '1 ms' where owner = $1 returning p`,
+      [instance, LEASE_MS],
+    );
     const held = renewed.rows.map((row) => row.p).sort((a, b) => a - b);
     const surplus = held.splice(share);
-    if (surplus.length > 0) await client.query(`update read.lease set owner = null, until = '-infinity' where owner = $1 and p = any($2)`, [instance, surplus]);
+    if (surplus.length > 0)
+      await client.query(`update read.lease set owner = null, until = '-infinity' where owner = $1 and p = any($2)`, [instance, surplus]);
     const taken = await client.query<{ p: number }>(
       `update read.lease set owner = $1, until = clock_timestamp() + $2 * interval '1 ms'
        where p in (select p from read.lease where (owner is null or until < clock_timestamp()) and p <> all($4) order by p limit $3 for update skip locked) returning p`,

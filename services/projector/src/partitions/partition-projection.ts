@@ -3,6 +3,7 @@ import { crashPoint, type Logger } from '@mandate/service-kit';
 import type { Pool } from 'pg';
 import { type LoggedEvent, park, projectBatch } from '../models/project-batch.ts';
 import type { TaskRow } from '../models/task.ts';
+import { Unstorable } from '../store/binary-arrays.ts';
 import { readLog, readLogState } from '../store/log.ts';
 import { type Checkpoint, clearPartition, readCheckpoint, readParked, readTasks, writeChanges } from '../store/read-store.ts';
 
@@ -15,7 +16,7 @@ export interface PartitionOptions {
 }
 
 /** Events per statement: larger ones gain nothing (see docs/decisions) and hold more memory. */
-const BATCH = 1_000;
+const BATCH = Number(process.env["BB"] ?? 1_000);
 /** Heard events waiting for a commit; more are read from the log again. */
 const MOST_HEARD = 4_000;
 /** Tasks kept in memory between batches; ended ones are not kept. */
@@ -103,7 +104,8 @@ export class PartitionProjection {
         await this.#follow();
       } catch (error) {
         if (this.#stopped) return;
-        if (retryMs === RETRY_MS) this.#options.log.warn({ err: error, partition: this.partition }, 'projection interrupted; it goes on from its checkpoint');
+        if (retryMs === RETRY_MS)
+          this.#options.log.warn({ err: error, partition: this.partition }, 'projection interrupted; it goes on from its checkpoint');
         await new Promise((done) => setTimeout(done, retryMs));
         retryMs = Math.min(MOST_RETRY_MS, retryMs * 2);
       }
@@ -122,7 +124,10 @@ export class PartitionProjection {
     const state = await readLogState(pool);
     const head = state.heads.get(this.partition) ?? 0;
     if (checkpoint.incarnation !== state.incarnation || checkpoint.next > head) {
-      log.warn({ partition: this.partition, applied: checkpoint.next, head, incarnation: state.incarnation }, 'another log: the rows of this partition are rebuilt');
+      log.warn(
+        { partition: this.partition, applied: checkpoint.next, head, incarnation: state.incarnation },
+        'another log: the rows of this partition are rebuilt',
+      );
       await clearPartition(pool, this.partition, state.incarnation, head);
       checkpoint = { incarnation: state.incarnation, next: 0 };
     }
@@ -168,7 +173,12 @@ export class PartitionProjection {
   /** False: another writer moved the checkpoint. */
   async #apply(events: readonly LoggedEvent[]): Promise<boolean> {
     await this.#recall(events);
-    const changes = projectBatch(this.partition, events, (workflow) => this.#tasks.get(workflow), (workflow) => this.#parked.has(workflow));
+    const changes = projectBatch(
+      this.partition,
+      events,
+      (workflow) => this.#tasks.get(workflow),
+      (workflow) => this.#parked.has(workflow),
+    );
     crashPoint('projector:before-commit');
     try {
       if (!(await this.#write(events, changes))) return false;
@@ -179,7 +189,11 @@ export class PartitionProjection {
     crashPoint('projector:after-commit');
     for (const [workflow, task] of changes.tasks) this.#remember(workflow, task);
     for (const { workflow } of changes.parked) this.#parked.add(workflow);
-    for (const parked of changes.parked) this.#options.log.error({ workflow: parked.workflow, version: parked.version, type: parked.type, reason: parked.reason }, 'stream parked: it is not projected any further');
+    for (const parked of changes.parked)
+      this.#options.log.error(
+        { workflow: parked.workflow, version: parked.version, type: parked.type, reason: parked.reason },
+        'stream parked: it is not projected any further',
+      );
     return true;
   }
 
@@ -202,14 +216,21 @@ export class PartitionProjection {
     const parked = park(this.partition, first.position, first.envelope, `Postgres cannot store it: ${(cause as Error).message}`);
     if (!(await this.#write(events, { tasks: new Map(), timeline: [], llmCalls: [], toolCalls: [], parked: [parked] }))) return false;
     this.#parked.add(parked.workflow);
-    this.#options.log.error({ workflow: parked.workflow, version: parked.version, type: parked.type, reason: parked.reason }, 'stream parked: it is not projected any further');
+    this.#options.log.error(
+      { workflow: parked.workflow, version: parked.version, type: parked.type, reason: parked.reason },
+      'stream parked: it is not projected any further',
+    );
     return true;
   }
 
   /** Brings the tasks of a batch to memory, as far as they exist. */
   async #recall(events: readonly LoggedEvent[]): Promise<void> {
     const begun = new Set(events.filter(({ envelope }) => envelope.version === 1).map(({ envelope }) => envelope.stream));
-    const unknown = new Set(events.map(({ envelope }) => envelope.stream).filter((stream) => !begun.has(stream) && !this.#tasks.has(stream) && !this.#parked.has(stream)));
+    const unknown = new Set(
+      events
+        .map(({ envelope }) => envelope.stream)
+        .filter((stream) => !begun.has(stream) && !this.#tasks.has(stream) && !this.#parked.has(stream)),
+    );
     if (unknown.size === 0) return;
     for (const task of await readTasks(this.#options.pool, [...unknown])) this.#tasks.set(task.workflow, task);
   }
@@ -221,5 +242,5 @@ export class PartitionProjection {
   }
 }
 
-/** SQLSTATE classes 22 (data exception) and 23 (constraint violation): trying again would not help. */
-const isDataError = (error: unknown): boolean => /^2[23]/.test((error as { code?: string }).code ?? '');
+/** Also SQLSTATE classes 22 (data exception) and 23 (constraint violation): trying again would not help. */
+const isDataError = (error: unknown): boolean => error instanceof Unstorable || /^2[23]...$/.test((error as { code?: string }).code ?? '');

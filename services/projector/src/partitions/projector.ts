@@ -139,7 +139,21 @@ function parseTold(message: { json<T>(): T }): Told | undefined {
 }
 
 const gauges = (metrics: Registry) => ({
-  lag: new Gauge({ name: 'mandate_projection_lag_events', help: 'Events of the log that are not yet in the read models.', labelNames: ['partition'], registers: [metrics] }),
-  applied: new Counter({ name: 'mandate_projection_applied_events_total', help: 'Events applied to the read models.', registers: [metrics] }),
-  batch: new Histogram({ name: 'mandate_projection_batch_events', help: 'Events written by one statement.', buckets: [1, 3, 10, 30, 100, 300, 1_000], registers: [metrics] }),
+  lag: new Gauge({
+    name: 'mandate_projection_lag_events',
+    help: 'Events of the log that are not yet in the read models.',
+    labelNames: ['partition'],
+    registers: [metrics],
+  }),
+  applied: new Counter({
+    name: 'mandate_projection_applied_events_total',
+    help: 'Events applied to the read models.',
+    registers: [metrics],
+  }),
+  batch: new Histogram({
+    name: 'mandate_projection_batch_events',
+    help: 'Events written by one statement.',
+    buckets: [1, 3, 10, 30, 100, 300, 1_000],
+    registers: [metrics],
+  }),
 });

@@ -28,7 +28,8 @@ export function answerQueries(bus: Bus, handlers: QueryHandlers, log: Logger): {
 }
 
 async function answer(handlers: QueryHandlers, name: string, body: string): Promise<unknown> {
-  if (!Object.hasOwn(QUERIES, name)) throw new QueryProblem('QueryUnknown', 'There is no such query.', `Ask one of ${Object.keys(QUERIES).join(', ')}.`);
+  if (!Object.hasOwn(QUERIES, name))
+    throw new QueryProblem('QueryUnknown', 'There is no such query.', `Ask one of ${Object.keys(QUERIES).join(', ')}.`);
   const query = name as QueryName;
   const ask = QUERIES[query].ask.safeParse(parseJson(body));
   if (!ask.success) throw new QueryProblem('QueryInvalid', `${query}: ${issues(ask.error)}`, 'Match the schema of the query.');

@@ -10,10 +10,17 @@ export const callQueries = (pool: Pool): Pick<QueryHandlers, 'llm-calls.list' | 
   'tool-calls.list': async (ask) => toPage(await readCalls<ToolCall>(pool, 'tool_calls', ask), ask.limit, cursorOf, toolCallRowOf),
 });
 
-async function readCalls<Row extends LlmCall | ToolCall>(pool: Pool, table: 'llm_calls' | 'tool_calls', ask: Ask<'llm-calls.list'>): Promise<readonly Row[]> {
+async function readCalls<Row extends LlmCall | ToolCall>(
+  pool: Pool,
+  table: 'llm_calls' | 'tool_calls',
+  ask: Ask<'llm-calls.list'>,
+): Promise<readonly Row[]> {
   const after = ask.cursor === undefined ? undefined : decodeCursor(ask.cursor);
   if (ask.workflow !== undefined) {
-    const { rows } = await pool.query<Row>(`select * from read.${table} where workflow = $1 and tenant = $2 and version > $3 order by version limit $4`, [ask.workflow, ask.tenant, after?.version ?? 0, ask.limit + 1]);
+    const { rows } = await pool.query<Row>(
+      `select * from read.${table} where workflow = $1 and tenant = $2 and version > $3 order by version limit $4`,
+      [ask.workflow, ask.tenant, after?.version ?? 0, ask.limit + 1],
+    );
     return rows;
   }
   const { rows } = await pool.query<Row>(

@@ -9,7 +9,8 @@ export interface Cursor {
 }
 
 /** Opaque to clients. */
-export const encodeCursor = (cursor: Cursor): string => Buffer.from(JSON.stringify([cursor.at, cursor.workflow, cursor.version])).toString('base64url');
+export const encodeCursor = (cursor: Cursor): string =>
+  Buffer.from(JSON.stringify([cursor.at, cursor.workflow, cursor.version])).toString('base64url');
 
 /** @throws QueryProblem when it was not made by `encodeCursor` */
 export function decodeCursor(text: string): Cursor {
@@ -21,11 +22,20 @@ export function decodeCursor(text: string): Cursor {
   } catch {
     // Not ours: said below.
   }
-  throw new QueryProblem('CursorInvalid', 'The cursor is not one of this list.', 'Pass page.cursor of the previous page unchanged, or none to start over.');
+  throw new QueryProblem(
+    'CursorInvalid',
+    'The cursor is not one of this list.',
+    'Pass page.cursor of the previous page unchanged, or none to start over.',
+  );
 }
 
 /** A page of at most `limit` rows, from one row more than was asked for. */
-export function toPage<Row, Item>(rows: readonly Row[], limit: number, cursorOf: (row: Row) => Cursor, itemOf: (row: Row) => Item): { items: Item[]; cursor: string | null } {
+export function toPage<Row, Item>(
+  rows: readonly Row[],
+  limit: number,
+  cursorOf: (row: Row) => Cursor,
+  itemOf: (row: Row) => Item,
+): { items: Item[]; cursor: string | null } {
   const shown = rows.slice(0, limit);
   const last = shown.at(-1);
   return { items: shown.map(itemOf), cursor: rows.length > limit && last !== undefined ? encodeCursor(cursorOf(last)) : null };

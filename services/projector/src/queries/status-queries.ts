@@ -7,6 +7,9 @@ export const statusQueries = (pool: Pool): Pick<QueryHandlers, 'projection.statu
       `select s.p as partition, coalesce(c.next_pos, 0) - 1 as position, s.next_pos - 1 as head, coalesce(c.next_pos < c.rebuild_to, false) as rebuilding
        from es.partition s left join read.checkpoint c using (p) order by s.p`,
     );
-    return { partitions: rows.map(({ partition, position, head }) => ({ partition, position, head })), rebuilding: rows.some((row) => row.rebuilding) };
+    return {
+      partitions: rows.map(({ partition, position, head }) => ({ partition, position, head })),
+      rebuilding: rows.some((row) => row.rebuilding),
+    };
   },
 });

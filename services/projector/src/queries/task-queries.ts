@@ -18,7 +18,12 @@ export const taskQueries = (pool: Pool, contents: ContentReader): Pick<QueryHand
       [tenant, status ?? null, after?.at ?? null, after?.workflow ?? null, limit + 1],
     );
     const texts = await contents.read(rows.map((row) => ({ stream: row.workflow, version: 1 })));
-    return toPage(rows, limit, (row) => ({ at: row.submitted_at, workflow: row.workflow, version: row.version }), (row) => summary(row, textIn(texts, row.workflow, 1, 'task')));
+    return toPage(
+      rows,
+      limit,
+      (row) => ({ at: row.submitted_at, workflow: row.workflow, version: row.version }),
+      (row) => summary(row, textIn(texts, row.workflow, 1, 'task')),
+    );
   },
 
   'tasks.get': async ({ tenant, workflow, minVersion }): Promise<TaskDetail> => {
@@ -26,7 +31,12 @@ export const taskQueries = (pool: Pool, contents: ContentReader): Pick<QueryHand
     const versions = [1, ...(task.answer_at === null ? [] : [task.answer_at])];
     const texts = await contents.read(versions.map((version) => ({ stream: workflow, version })));
     const text = textIn(texts, workflow, 1, 'task');
-    return { ...summary(task, text), taskText: text, answer: textIn(texts, workflow, task.answer_at, 'text'), mandate: task.mandate === null ? null : { ...task.mandate, tools: [...task.mandate.tools] } };
+    return {
+      ...summary(task, text),
+      taskText: text,
+      answer: textIn(texts, workflow, task.answer_at, 'text'),
+      mandate: task.mandate === null ? null : { ...task.mandate, tools: [...task.mandate.tools] },
+    };
   },
 });
 

@@ -15,7 +15,8 @@ export async function readLogState(pool: Pool): Promise<LogState> {
     'select l.incarnation, s.p, s.next_pos from es.log l left join es.partition s on true',
   );
   const incarnation = rows[0]?.incarnation;
-  if (incarnation === undefined) throw new Error('es.log is empty: the event store was not set up (npm start does; in a cluster run the migration job).');
+  if (incarnation === undefined)
+    throw new Error('es.log is empty: the event store was not set up (npm start does; in a cluster run the migration job).');
   return { incarnation, heads: new Map(rows.flatMap((row) => (row.p === null ? [] : [[row.p, row.next_pos ?? 0] as const]))) };
 }
 

@@ -18,7 +18,10 @@ export async function migrateReadSchema(pool: Pool): Promise<void> {
       await client.query(step.sql);
       await client.query('insert into read.migration (version, name) values ($1, $2)', [step.version, step.name]);
     }
-    await client.query(`insert into read.lease (p, until) select p, '-infinity' from generate_series(0, $1::int - 1) p on conflict do nothing`, [PARTITIONS]);
+    await client.query(
+      `insert into read.lease (p, until) select p, '-infinity' from generate_series(0, $1::int - 1) p on conflict do nothing`,
+      [PARTITIONS],
+    );
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => undefined);

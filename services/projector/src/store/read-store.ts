@@ -1,6 +1,15 @@
 import type { Pool } from 'pg';
 import type { Changes } from '../models/project-batch.ts';
 import type { TaskRow } from '../models/task.ts';
+import {
+  columnArrays,
+  insertRows,
+  LLM_CALL_COLUMNS,
+  PARKED_COLUMNS,
+  TASK_COLUMNS,
+  TIMELINE_COLUMNS,
+  TOOL_CALL_COLUMNS,
+} from './row-columns.ts';
 
 /** How far a partition of the log was applied. */
 export interface Checkpoint {
@@ -10,9 +19,32 @@ export interface Checkpoint {
 }
 
 const TASK_CHANGES = [
-  'status', 'pattern', 'cost_micro_usd', 'reserved_micro_usd', 'tokens', 'steps', 'model_calls', 'tool_calls', 'version', 'updated_at',
-  'ended_at', 'closed', 'code', 'message', 'answer_at', 'mandate', 'open', 'held_mandates',
+  'status',
+  'pattern',
+  'cost_micro_usd',
+  'reserved_micro_usd',
+  'tokens',
+  'steps',
+  'model_calls',
+  'tool_calls',
+  'version',
+  'updated_at',
+  'ended_at',
+  'closed',
+  'code',
+  'message',
+  'answer_at',
+  'mandate',
+  'open',
+  'held_mandates',
 ] satisfies (keyof TaskRow)[];
+
+/** Parameters 1 to 4 are the checkpoint's. */
+const FIRST = 5;
+const TIMELINE_FIRST = FIRST + size(TASK_COLUMNS);
+const LLM_CALLS_FIRST = TIMELINE_FIRST + size(TIMELINE_COLUMNS);
+const TOOL_CALLS_FIRST = LLM_CALLS_FIRST + size(LLM_CALL_COLUMNS);
+const PARKED_FIRST = TOOL_CALLS_FIRST + size(TOOL_CALL_COLUMNS);
 
 /**
  * One statement, so one transaction and one round trip: the checkpoint moves only if it stands where this writer left it,
@@ -22,40 +54,46 @@ const WRITE = `
   with moved as (
     update read.checkpoint set next_pos = $4 where p = $1 and incarnation = $2 and next_pos = $3 returning p
   ), tasks as (
-    insert into read.tasks select r.* from moved, json_populate_recordset(null::read.tasks, $5) r
-    on conflict (workflow) do update set ${TASK_CHANGES.map((column) => `${column} = excluded.${column}`).join(', ')}
+    ${insertRows('tasks', TASK_COLUMNS, FIRST)} on conflict (workflow) do update set ${TASK_CHANGES.map((column) => `${column} = excluded.${column}`).join(', ')}
   ), timeline as (
-    insert into read.timeline select r.* from moved, json_populate_recordset(null::read.timeline, $6) r
+    ${insertRows('timeline', TIMELINE_COLUMNS, TIMELINE_FIRST)}
   ), llm_calls as (
-    insert into read.llm_calls select r.* from moved, json_populate_recordset(null::read.llm_calls, $7) r
+    ${insertRows('llm_calls', LLM_CALL_COLUMNS, LLM_CALLS_FIRST)}
   ), tool_calls as (
-    insert into read.tool_calls select r.* from moved, json_populate_recordset(null::read.tool_calls, $8) r
+    ${insertRows('tool_calls', TOOL_CALL_COLUMNS, TOOL_CALLS_FIRST)}
   ), parked as (
-    insert into read.parked select r.* from moved, json_populate_recordset(null::read.parked, $9) r on conflict do nothing
+    ${insertRows('parked', PARKED_COLUMNS, PARKED_FIRST)} on conflict do nothing
   )
   select count(*)::int as moved from moved`;
 
 /** Writes a batch and moves the checkpoint from `from` to `to`. False: another writer was there before. */
 export async function writeChanges(pool: Pool, partition: number, from: Checkpoint, to: number, changes: Changes): Promise<boolean> {
   const values = [
-    partition,
-    from.incarnation,
-    from.next,
-    to,
-    JSON.stringify([...changes.tasks.values()]),
-    JSON.stringify(changes.timeline),
-    JSON.stringify(changes.llmCalls),
-    JSON.stringify(changes.toolCalls),
-    JSON.stringify(changes.parked),
+    ...[partition, from.incarnation, from.next, to],
+    ...columnArrays(TASK_COLUMNS, [...changes.tasks.values()]),
+    ...columnArrays(TIMELINE_COLUMNS, changes.timeline),
+    ...columnArrays(LLM_CALL_COLUMNS, changes.llmCalls),
+    ...columnArrays(TOOL_CALL_COLUMNS, changes.toolCalls),
+    ...columnArrays(PARKED_COLUMNS, changes.parked),
   ];
   const { rows } = await pool.query<{ moved: number }>({ name: 'write-changes', text: WRITE, values });
   return rows[0]?.moved === 1;
 }
 
+function size(columns: object): number {
+  return Object.keys(columns).length;
+}
+
 /** The checkpoint of a partition; a partition that was never projected starts at 0. */
 export async function readCheckpoint(pool: Pool, partition: number, incarnation: string): Promise<Checkpoint> {
-  await pool.query('insert into read.checkpoint (p, incarnation, next_pos, rebuild_to) values ($1, $2, 0, 0) on conflict do nothing', [partition, incarnation]);
-  const { rows } = await pool.query<{ incarnation: string; next_pos: number }>('select incarnation, next_pos from read.checkpoint where p = $1', [partition]);
+  await pool.query('insert into read.checkpoint (p, incarnation, next_pos, rebuild_to) values ($1, $2, 0, 0) on conflict do nothing', [
+    partition,
+    incarnation,
+  ]);
+  const { rows } = await pool.query<{ incarnation: string; next_pos: number }>(
+    'select incarnation, next_pos from read.checkpoint where p = $1',
+    [partition],
+  );
   const row = rows[0];
   if (row === undefined) throw new Error(`read.checkpoint lost partition ${partition} while it was read.`);
   return { incarnation: row.incarnation, next: row.next_pos };
@@ -67,7 +105,11 @@ export async function readParked(pool: Pool, partition: number): Promise<Set<str
 }
 
 export async function readTasks(pool: Pool, workflows: readonly string[]): Promise<readonly TaskRow[]> {
-  const { rows } = await pool.query<TaskRow>({ name: 'read-tasks', text: 'select * from read.tasks where workflow = any($1)', values: [workflows] });
+  const { rows } = await pool.query<TaskRow>({
+    name: 'read-tasks',
+    text: 'select * from read.tasks where workflow = any($1)',
+    values: [workflows],
+  });
   return rows;
 }
 
@@ -78,7 +120,11 @@ export async function clearPartition(pool: Pool, partition: number, incarnation:
   const client = await pool.connect();
   try {
     await client.query('begin');
-    await client.query('update read.checkpoint set incarnation = $2, next_pos = 0, rebuild_to = $3 where p = $1', [partition, incarnation, head]);
+    await client.query('update read.checkpoint set incarnation = $2, next_pos = 0, rebuild_to = $3 where p = $1', [
+      partition,
+      incarnation,
+      head,
+    ]);
     for (const model of MODELS) await client.query(`delete from read.${model} where p = $1`, [partition]);
     await client.query('commit');
   } catch (error) {
@@ -96,7 +142,11 @@ export async function clearAll(pool: Pool, incarnation: string, heads: ReadonlyM
     await client.query('begin');
     await client.query(`truncate ${MODELS.map((model) => `read.${model}`).join(', ')}, read.checkpoint`);
     for (const [partition, head] of heads) {
-      await client.query('insert into read.checkpoint (p, incarnation, next_pos, rebuild_to) values ($1, $2, 0, $3)', [partition, incarnation, head]);
+      await client.query('insert into read.checkpoint (p, incarnation, next_pos, rebuild_to) values ($1, $2, 0, $3)', [
+        partition,
+        incarnation,
+        head,
+      ]);
     }
     await client.query('commit');
   } catch (error) {

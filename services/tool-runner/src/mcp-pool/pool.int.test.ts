@@ -1,32 +1,56 @@
 import { mkdtempSync, readFileSync, existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { mcpPrograms, startHttpMcpServer } from '@mandate/test-kit';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { ToolServer } from '../tools-file.ts';
 import { McpPool, type PoolOptions } from './pool.ts';
 import { ServerUnavailable } from './slot.ts';
 
-const filesystem = fileURLToPath(new URL('../../../../infra/local/node_modules/@modelcontextprotocol/server-filesystem/dist/index.js', import.meta.url));
 const node = process.execPath;
 const common = { grants: [], tenants: ['acme'], instances: 1 };
-const stdio = (args: readonly string[], more: Partial<Extract<ToolServer, { transport: 'stdio' }>> = {}): ToolServer => ({ ...common, name: 'it', transport: 'stdio', command: node, args: [...args], env: {}, ...more });
+const stdio = (args: readonly string[], more: Partial<Extract<ToolServer, { transport: 'stdio' }>> = {}): ToolServer => ({
+  ...common,
+  name: 'it',
+  transport: 'stdio',
+  command: node,
+  args: [...args],
+  env: {},
+  ...more,
+});
 const never = new AbortController().signal;
 const call = { signal: never, timeoutMs: 5_000, traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' };
 
-function pool(server: ToolServer, options: Partial<PoolOptions> = {}): McpPool & { readonly problems: string[]; readonly noise: string[]; changes: number } {
+function pool(
+  server: ToolServer,
+  options: Partial<PoolOptions> = {},
+): McpPool & { readonly problems: string[]; readonly noise: string[]; changes: number } {
   const problems: string[] = [];
   const noise: string[] = [];
   const counted = { problems, noise, changes: 0 };
-  const made = new McpPool({ servers: [server], onChange: () => void counted.changes++, onProblem: (problem) => void problems.push(problem), onNoise: (_, from, line) => void noise.push(`${from}: ${line}`), ...options });
+  const made = new McpPool({
+    servers: [server],
+    onChange: () => void counted.changes++,
+    onProblem: (problem) => void problems.push(problem),
+    onNoise: (_, from, line) => void noise.push(`${from}: ${line}`),
+    ...options,
+  });
   onTestFinished(() => made.stop());
-  return Object.defineProperties(made, { problems: { value: problems }, noise: { value: noise }, changes: { get: () => counted.changes } }) as ReturnType<typeof pool>;
+  return Object.defineProperties(made, {
+    problems: { value: problems },
+    noise: { value: noise },
+    changes: { get: () => counted.changes },
+  }) as ReturnType<typeof pool>;
 }
 
 function counter(): { readonly server: ToolServer; readonly file: string; readonly lines: (suffix?: string) => string[] } {
   const file = join(mkdtempSync(join(tmpdir(), 'counter-')), 'count');
-  const lines = (suffix = ''): string[] => (existsSync(file + suffix) ? readFileSync(file + suffix, 'utf8').trim().split('\n') : []);
+  const lines = (suffix = ''): string[] =>
+    existsSync(file + suffix)
+      ? readFileSync(file + suffix, 'utf8')
+          .trim()
+          .split('\n')
+      : [];
   return { server: stdio([mcpPrograms.counter], { env: { COUNTER_FILE: file } }), file, lines };
 }
 
@@ -56,7 +80,7 @@ const isAlive = (pid: number): boolean => {
 };
 
 test('the real file server: tools are listed and called over one session', async () => {
-  const files = pool(stdio([filesystem, import.meta.dirname]));
+  const files = pool(stdio([mcpPrograms.filesystem, import.meta.dirname]));
   await files.start();
   expect(files.tools('it')?.map(({ name }) => name)).toContain('read_text_file');
   const pids = files.pids;
@@ -103,7 +127,7 @@ test('a crash in a call fails that call; the server is started again, and its to
   const it = pool(server, { firstPauseMs: 1 });
   await it.start();
   const [first] = it.pids;
-  await expect(ask(it, 'crash')).rejects.toThrow();
+  await expect(ask(it, 'crash')).rejects.toThrow('Connection closed');
   expect(it.tools('it')).toBeDefined();
   expect(await ask(it, 'read')).toBe('0');
   expect(it.pids[0]).not.toBe(first);
@@ -113,7 +137,7 @@ test('a server that crashes again and again rests: callers are told at once and 
   const { server } = counter();
   const it = pool(server, { firstPauseMs: 1, crashLimit: 3, openForMs: 200 });
   await it.start();
-  for (let i = 0; i < 3; i++) await expect(ask(it, 'crash')).rejects.toThrow();
+  for (let i = 0; i < 3; i++) await expect(ask(it, 'crash')).rejects.toThrow('Connection closed');
   const refused = await it.lease('it', never).catch((error: unknown) => error as ServerUnavailable);
   expect(refused).toBeInstanceOf(ServerUnavailable);
   expect((refused as ServerUnavailable).retryAfterMs).toBeGreaterThan(0);
@@ -130,7 +154,7 @@ test('a call that takes too long is cancelled at the server', async () => {
   const slow = ask(it, 'slow', { ms: 60_000 }, { ...call, signal: stopping.signal });
   await vi.waitFor(() => expect(lines('.slow')).toContain('started'));
   stopping.abort(new Error('enough'));
-  await expect(slow).rejects.toThrow();
+  await expect(slow).rejects.toThrow('enough');
   await vi.waitFor(() => expect(lines('.slow')).toContain('cancelled'));
 });
 
@@ -173,7 +197,11 @@ test('streamable HTTP, with a header of the configuration, in the newest protoco
   const it = pool({ ...common, name: 'it', transport: 'http', url: http.url, headers: { authorization: 'Bearer sesame' } });
   await it.start();
   expect(await ask(it, 'add', { a: 2, b: 3 })).toBe('5');
-  expect(http.headers.at(-1)).toMatchObject({ authorization: 'Bearer sesame', 'mcp-method': 'tools/call', 'mcp-protocol-version': '2026-07-28' });
+  expect(http.headers.at(-1)).toMatchObject({
+    authorization: 'Bearer sesame',
+    'mcp-method': 'tools/call',
+    'mcp-protocol-version': '2026-07-28',
+  });
 });
 
 test('an HTTP server that comes later is found', async () => {

@@ -3,7 +3,8 @@ import type { ToolServer } from '../tools-file.ts';
 import type { Session } from './session.ts';
 import { Slot, type SlotOptions } from './slot.ts';
 
-export interface PoolOptions extends Pick<SlotOptions, 'connectWithinMs' | 'crashLimit' | 'openForMs' | 'firstPauseMs' | 'onChange' | 'onProblem'> {
+export interface PoolOptions
+  extends Pick<SlotOptions, 'connectWithinMs' | 'crashLimit' | 'openForMs' | 'firstPauseMs' | 'onChange' | 'onProblem'> {
   readonly servers: readonly ToolServer[];
   readonly onNoise: (server: string, from: 'stdout' | 'stderr', line: string) => void;
 }
@@ -21,13 +22,17 @@ export class McpPool {
   readonly #slots: ReadonlyMap<string, readonly Slot[]>;
 
   constructor({ servers, onNoise, ...options }: PoolOptions) {
-    const slotsOf = (server: ToolServer): Slot[] => Array.from({ length: server.instances }, () => new Slot({ ...options, server, onNoise: (from, line) => onNoise(server.name, from, line) }));
+    const slotsOf = (server: ToolServer): Slot[] =>
+      Array.from(
+        { length: server.instances },
+        () => new Slot({ ...options, server, onNoise: (from, line) => onNoise(server.name, from, line) }),
+      );
     this.#slots = new Map(servers.map((server) => [server.name, slotsOf(server)]));
   }
 
   /** Resolves when the first try to connect each server has ended, well or not. */
   async start(): Promise<void> {
-    await Promise.allSettled([...this.#slots.values()].map(([first]) => first?.connect()));
+    await Promise.allSettled([...this.#slots.values()].flatMap(([first]) => (first === undefined ? [] : [first.connect()])));
   }
 
   /** Tools of a server, or undefined while it is not available. */
@@ -43,7 +48,9 @@ export class McpPool {
   /** The least busy session of a server. @throws ServerUnavailable */
   async lease(server: string, signal: AbortSignal): Promise<Lease> {
     const slots = this.#slots.get(server) ?? [];
-    const [slot] = slots.toSorted((a, b) => a.busy - b.busy || Number(b.isUp) - Number(a.isUp) || Number(b.isStarted) - Number(a.isStarted));
+    const [slot] = slots.toSorted(
+      (a, b) => a.busy - b.busy || Number(b.isUp) - Number(a.isUp) || Number(b.isStarted) - Number(a.isStarted),
+    );
     if (slot === undefined) throw new Error(`no server ${server} is configured`);
     slot.busy += 1;
     let isGiven = false;

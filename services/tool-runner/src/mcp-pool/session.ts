@@ -1,4 +1,12 @@
-import { type CallToolResult, Client, type JsonSchemaValidator, type jsonSchemaValidator, StreamableHTTPClientTransport, type Tool, type Transport } from '@modelcontextprotocol/client';
+import {
+  type CallToolResult,
+  Client,
+  type JsonSchemaValidator,
+  type jsonSchemaValidator,
+  StreamableHTTPClientTransport,
+  type Tool,
+  type Transport,
+} from '@modelcontextprotocol/client';
 import { VERSION } from '@mandate/service-kit';
 import type { ToolServer } from '../tools-file.ts';
 import { StdioTransport } from './stdio-transport.ts';
@@ -13,7 +21,7 @@ export interface Session {
   close(): Promise<void>;
 }
 
-export interface CallOptions {
+interface CallOptions {
   /** Aborting it tells the server that the call is cancelled. */
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
@@ -29,7 +37,9 @@ export interface SessionEvents {
 }
 
 /** Results are checked by ourselves, with bounds; the SDK would compile hostile schemas without. */
-const TRUSTING: jsonSchemaValidator = { getValidator: <T>() => ((data: T) => ({ valid: true, data, errorMessage: undefined })) as JsonSchemaValidator<T> };
+const TRUSTING: jsonSchemaValidator = {
+  getValidator: <T>() => ((data: T) => ({ valid: true, data, errorMessage: undefined })) as JsonSchemaValidator<T>,
+};
 const LIST_AGAIN_AFTER_MS = 20;
 
 /** Connects and lists the tools. @throws when either fails within the time; nothing is left running */

@@ -83,7 +83,11 @@ export class Slot {
     while (this.#session === undefined) {
       signal.throwIfAborted();
       if (this.#stopped) throw new ServerUnavailable('the runner is stopping');
-      if (this.#circuitIsOpen && this.#pause !== undefined) throw new ServerUnavailable(`${this.#options.server.name} crashed ${this.#crashes} times in a row and rests`, Math.max(0, this.#pause.until - Date.now()));
+      if (this.#circuitIsOpen && this.#pause !== undefined)
+        throw new ServerUnavailable(
+          `${this.#options.server.name} crashed ${this.#crashes} times in a row and rests`,
+          Math.max(0, this.#pause.until - Date.now()),
+        );
       if (this.#pause !== undefined) await unlessAborted(this.#pause.over, signal);
       else await unlessAborted(this.connect(), signal);
     }

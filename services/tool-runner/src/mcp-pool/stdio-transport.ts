@@ -41,11 +41,23 @@ export class StdioTransport implements Transport {
 
   start(): Promise<void> {
     const { command, args, cwd } = this.#options;
-    const child = spawn(command, args, { cwd, env: this.#environment(), stdio: ['pipe', 'pipe', 'pipe'], detached: process.platform !== 'win32', windowsHide: true });
+    const child = spawn(command, args, {
+      cwd,
+      env: this.#environment(),
+      stdio: ['pipe', 'pipe', 'pipe'],
+      detached: process.platform !== 'win32',
+      windowsHide: true,
+    });
     this.#child = child;
     child.stdin.on('error', (error) => this.onerror?.(error));
-    child.stdout.on('data', lines((line) => this.#receive(line)));
-    child.stderr.on('data', lines((line) => this.#options.onNoise('stderr', line)));
+    child.stdout.on(
+      'data',
+      lines((line) => this.#receive(line)),
+    );
+    child.stderr.on(
+      'data',
+      lines((line) => this.#options.onNoise('stderr', line)),
+    );
     this.#ended = new Promise((ended) => child.once('exit', () => void this.#drained(child).then(ended)));
     return new Promise((started, failed) => {
       child.once('spawn', started);

@@ -1,7 +1,12 @@
 import { expect, test } from 'vitest';
 import { compileCheck, SchemaUnusable } from './argument-check.ts';
 
-const path = { type: 'object', properties: { path: { type: 'string' }, depth: { enum: [1, 2] }, inner: { type: 'object', properties: { n: { type: 'integer' } } } }, required: ['path'], additionalProperties: false };
+const path = {
+  type: 'object',
+  properties: { path: { type: 'string' }, depth: { enum: [1, 2] }, inner: { type: 'object', properties: { n: { type: 'integer' } } } },
+  required: ['path'],
+  additionalProperties: false,
+};
 
 test.each([
   [{ path: 'a' }, undefined],
@@ -27,9 +32,20 @@ test('draft-07 is read as draft-07, everything else as 2020-12', () => {
 });
 
 test('references within the schema are followed, and recursion with them', () => {
-  const tree = { type: 'object', properties: { left: { $ref: '#' }, value: { $ref: '#/$defs/value' } }, $defs: { value: { type: 'number' } } };
+  const tree = {
+    type: 'object',
+    properties: { left: { $ref: '#' }, value: { $ref: '#/$defs/value' } },
+    $defs: { value: { type: 'number' } },
+  };
   expect(compileCheck(tree)({ left: { left: { value: 1 } } })).toBeUndefined();
   expect(compileCheck(tree)({ left: { left: { value: 'x' } } })).toBe('arguments.left.left.value must be number');
+});
+
+test('two schemas may hold the same inner id, and neither sees the other', () => {
+  const named = (type: string) => ({ type: 'object', properties: { a: { $id: 'https://example.com/inner', type } } });
+  expect(compileCheck(named('string'))({ a: 'x' })).toBeUndefined();
+  expect(compileCheck(named('number'))({ a: 'x' })).toBe('arguments.a must be number');
+  expect(compileCheck(named('string'))({ a: 1 })).toBe('arguments.a must be string');
 });
 
 const deep = (levels: number): unknown => (levels === 0 ? {} : { properties: { a: deep(levels - 1) } });
@@ -49,8 +65,15 @@ test.each([
 });
 
 test('a web of references that doubles at every step is broken off', () => {
-  const $defs = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`d${i}`, i === 29 ? { type: 'string' } : { allOf: [{ $ref: `#/$defs/d${i + 1}` }, { $ref: `#/$defs/d${i + 1}` }] }]));
-  expect(compileCheck({ type: 'object', properties: { a: { $ref: '#/$defs/d0' } }, $defs })({ a: 'x' })).toBe('too expensive to check against the schema');
+  const $defs = Object.fromEntries(
+    Array.from({ length: 30 }, (_, i) => [
+      `d${i}`,
+      i === 29 ? { type: 'string' } : { allOf: [{ $ref: `#/$defs/d${i + 1}` }, { $ref: `#/$defs/d${i + 1}` }] },
+    ]),
+  );
+  expect(compileCheck({ type: 'object', properties: { a: { $ref: '#/$defs/d0' } }, $defs })({ a: 'x' })).toBe(
+    'too expensive to check against the schema',
+  );
 });
 
 test('a pattern that backtracks for ever is broken off', () => {

@@ -14,8 +14,10 @@ const MAX_SCHEMA_DEPTH = 32;
 const COMPILE_WITHIN_MS = 500;
 const CHECK_WITHIN_MS = 100;
 
-const options = { strict: false, allErrors: false, addUsedSchema: false, logger: false, unicodeRegExp: false } as const;
+const options = { strict: false, allErrors: false, logger: false, unicodeRegExp: false } as const;
 const drafts = { draft7: withFormats(new Ajv(options)), draft2020: withFormats(new Ajv2020(options)) };
+
+const own = new Set([...Object.keys(drafts.draft7.refs), ...Object.keys(drafts.draft2020.refs)]);
 
 function withFormats<T extends Ajv>(ajv: T): T {
   (addFormats as unknown as (to: Ajv) => void)(ajv);
@@ -32,13 +34,16 @@ export function refuseUnboundedSchema(schema: unknown): asserts schema is object
   if (Buffer.byteLength(json) > MAX_SCHEMA_BYTES) throw new SchemaUnusable(`the schema is larger than ${MAX_SCHEMA_BYTES} bytes`);
   if (jsonDepth(json) > MAX_SCHEMA_DEPTH) throw new SchemaUnusable(`the schema is nested deeper than ${MAX_SCHEMA_DEPTH} levels`);
   const elsewhere = referencesIn(schema).find((reference) => !reference.startsWith('#'));
-  if (elsewhere !== undefined) throw new SchemaUnusable(`the schema refers to ${elsewhere.slice(0, 100)}; only references within it are followed`);
+  if (elsewhere !== undefined)
+    throw new SchemaUnusable(`the schema refers to ${elsewhere.slice(0, 100)}; only references within it are followed`);
 }
 
 function referencesIn(node: unknown): readonly string[] {
   if (Array.isArray(node)) return node.flatMap(referencesIn);
   if (typeof node !== 'object' || node === null) return [];
-  return Object.entries(node).flatMap(([key, value]) => (['$ref', '$dynamicRef', '$recursiveRef'].includes(key) && typeof value === 'string' ? [value] : referencesIn(value)));
+  return Object.entries(node).flatMap(([key, value]) =>
+    ['$ref', '$dynamicRef', '$recursiveRef'].includes(key) && typeof value === 'string' ? [value] : referencesIn(value),
+  );
 }
 
 /**
@@ -55,9 +60,15 @@ export function compileCheck(schema: unknown): Check {
   } catch (cause) {
     throw new SchemaUnusable(`the schema cannot be compiled: ${(cause as Error).message.slice(0, 200)}`, { cause });
   } finally {
-    ajv.removeSchema(rest);
+    forget(ajv, rest);
   }
   return (value) => checkWith(validate, value);
+}
+
+/** Nothing of one server's schema may be found by another's. */
+function forget(ajv: Ajv, schema: object): void {
+  ajv.removeSchema(schema);
+  for (const id of Object.keys(ajv.refs)) if (!own.has(id)) delete ajv.refs[id];
 }
 
 function checkWith(validate: ValidateFunction, value: unknown): string | undefined {
@@ -75,6 +86,11 @@ function describe(error: ErrorObject | undefined): string {
   if (error === undefined) return 'does not match the schema';
   const path = error.instancePath === '' ? 'arguments' : `arguments${error.instancePath.replaceAll('/', '.')}`;
   const params = error.params as { readonly additionalProperty?: string; readonly allowedValues?: readonly unknown[] };
-  const detail = params.additionalProperty !== undefined ? ` ("${params.additionalProperty.slice(0, 60)}")` : params.allowedValues !== undefined ? ` (${JSON.stringify(params.allowedValues).slice(0, 120)})` : '';
+  const detail =
+    params.additionalProperty !== undefined
+      ? ` ("${params.additionalProperty.slice(0, 60)}")`
+      : params.allowedValues !== undefined
+        ? ` (${JSON.stringify(params.allowedValues).slice(0, 120)})`
+        : '';
   return `${path} ${error.message ?? 'is not right'}${detail}`;
 }

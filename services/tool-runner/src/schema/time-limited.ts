@@ -17,7 +17,8 @@ export function timeLimited<T>(withinMs: number, work: () => T): T {
   try {
     return runWork.runInContext(room, { timeout: withinMs }) as T;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw new TookTooLong(`took longer than ${withinMs} ms`, { cause: error });
+    if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
+      throw new TookTooLong(`took longer than ${withinMs} ms`, { cause: error });
     throw error;
   } finally {
     room['work'] = undefined;

@@ -14,9 +14,11 @@ const NEVER_SENT: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOTFOUND', 'E
  * A connection that broke after sending, a gateway's timeout and an unreadable answer may have been billed.
  */
 export function classifyFailure(provider: ProviderName, error: unknown): ModelCallFailed {
-  if (APICallError.isInstance(error)) return error.statusCode === undefined ? brokenConnection(error) : classifyResponse(provider, error, error.statusCode);
+  if (APICallError.isInstance(error))
+    return error.statusCode === undefined ? brokenConnection(error) : classifyResponse(provider, error, error.statusCode);
   if (InvalidResponseDataError.isInstance(error)) return badAnswer(error.message, reportedUsage(provider, error.data), error);
-  if (TypeValidationError.isInstance(error)) return badAnswer('The answer does not have the vendor’s documented shape.', reportedUsage(provider, error.value), error);
+  if (TypeValidationError.isInstance(error))
+    return badAnswer('The answer does not have the vendor’s documented shape.', reportedUsage(provider, error.value), error);
   if (codes(error).length > 0) return brokenConnection(error as Error);
   if (causes(error).some((cause) => cause instanceof AnswerTooLarge)) return badAnswer((error as Error).message, undefined, error);
   return new ModelCallFailed('internal', (error as Error).message, { billed: 'maybe', cause: error });
@@ -41,7 +43,8 @@ function classifyResponse(provider: ProviderName, error: APICallError, status: n
   });
 }
 
-const TOO_LONG = /context_length_exceeded|prompt is too long|maximum context length|exceeds the maximum number of tokens|input token count/i;
+const TOO_LONG =
+  /context_length_exceeded|prompt is too long|maximum context length|exceeds the maximum number of tokens|input token count/i;
 const FILTERED = /content_filter|content_policy|content management policy|flagged|safety/i;
 
 /** The class of an error response. `words` are its message and body, which is where vendors tell 400s apart. */
@@ -85,4 +88,5 @@ function causes(error: unknown): readonly Error[] {
   return chain;
 }
 
-const codes = (error: unknown): readonly string[] => causes(error).flatMap((each) => ('code' in each && typeof each.code === 'string' ? [each.code] : []));
+const codes = (error: unknown): readonly string[] =>
+  causes(error).flatMap((each) => ('code' in each && typeof each.code === 'string' ? [each.code] : []));

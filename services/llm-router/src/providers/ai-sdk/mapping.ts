@@ -1,10 +1,26 @@
-import type { LanguageModelV4CallOptions, LanguageModelV4Content, LanguageModelV4FinishReason, LanguageModelV4GenerateResult, LanguageModelV4Message, LanguageModelV4Prompt, LanguageModelV4Usage } from '@ai-sdk/provider';
+import type {
+  LanguageModelV4CallOptions,
+  LanguageModelV4Content,
+  LanguageModelV4FinishReason,
+  LanguageModelV4GenerateResult,
+  LanguageModelV4Message,
+  LanguageModelV4Prompt,
+  LanguageModelV4Usage,
+} from '@ai-sdk/provider';
 import type { ModelMessage, ModelRequest } from '@mandate/contracts';
 import type { ModelAnswer, TokenUsage } from '../../language-model.ts';
 
 /** Between our conversations and the AI SDK's (`LanguageModelV4`): the one place that knows both. */
-export function toCallOptions(request: ModelRequest, options: { readonly signal: AbortSignal; readonly maxOutputTokens: number }): LanguageModelV4CallOptions {
-  const tools = request.tools.map((tool) => ({ type: 'function' as const, name: tool.name, description: tool.description, inputSchema: tool.inputSchema as object }));
+export function toCallOptions(
+  request: ModelRequest,
+  options: { readonly signal: AbortSignal; readonly maxOutputTokens: number },
+): LanguageModelV4CallOptions {
+  const tools = request.tools.map((tool) => ({
+    type: 'function' as const,
+    name: tool.name,
+    description: tool.description,
+    inputSchema: tool.inputSchema as object,
+  }));
   return {
     prompt: toPrompt(request),
     maxOutputTokens: options.maxOutputTokens,
@@ -32,7 +48,12 @@ function addMessage(prompt: LanguageModelV4Message[], message: ModelMessage): La
 /** Vendors refuse empty texts and empty turns. */
 function assistantMessage(message: Extract<ModelMessage, { role: 'assistant' }>): LanguageModelV4Message[] {
   const text = message.text === '' ? [] : [{ type: 'text' as const, text: message.text }];
-  const calls = message.toolCalls.map((call) => ({ type: 'tool-call' as const, toolCallId: call.callId, toolName: acceptableName(call.tool), input: call.args ?? {} }));
+  const calls = message.toolCalls.map((call) => ({
+    type: 'tool-call' as const,
+    toolCallId: call.callId,
+    toolName: acceptableName(call.tool),
+    input: call.args ?? {},
+  }));
   return text.length + calls.length === 0 ? [] : [{ role: 'assistant', content: [...text, ...calls] }];
 }
 
@@ -82,7 +103,7 @@ function distinctCalls(content: readonly LanguageModelV4Content[]): ModelAnswer[
 }
 
 /** What is no JSON object is handed on as it was said; the tool's own check refuses it and says why. */
-export function toArguments(text: string): unknown {
+function toArguments(text: string): unknown {
   if (text.trim() === '') return {};
   try {
     const value: unknown = JSON.parse(text);
@@ -106,4 +127,5 @@ function toUsage(usage: LanguageModelV4Usage): TokenUsage | undefined {
 }
 
 /** A count from outside: never negative, never a fraction, never NaN. */
-export const whole = (count: number | undefined): number => (count === undefined || !Number.isFinite(count) ? 0 : Math.max(0, Math.ceil(count)));
+export const whole = (count: number | undefined): number =>
+  count === undefined || !Number.isFinite(count) ? 0 : Math.max(0, Math.ceil(count));

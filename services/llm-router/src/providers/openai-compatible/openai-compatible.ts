@@ -5,6 +5,11 @@ import { type Endpoint, type Provider, withVersionPath } from '../provider.ts';
 
 /** Any server that speaks chat completions: Ollama, vLLM, DeepSeek, Groq, a proxy. The key is optional. */
 export function openaiCompatible({ apiKey, baseUrl }: Endpoint & { readonly baseUrl: string }): Provider {
-  const vendor = createOpenAICompatible({ name: 'openai-compatible', baseURL: withVersionPath(baseUrl, '/v1'), fetch: upstreamFetch, ...(apiKey === undefined ? {} : { apiKey }) });
+  const vendor = createOpenAICompatible({
+    name: 'openai-compatible',
+    baseURL: withVersionPath(baseUrl, '/v1'),
+    fetch: upstreamFetch,
+    ...(apiKey === undefined ? {} : { apiKey }),
+  });
   return (modelId) => aiSdkModel('openai-compatible', vendor.chatModel(modelId), apiKey);
 }

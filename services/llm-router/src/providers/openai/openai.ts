@@ -5,6 +5,10 @@ import { type Endpoint, type Provider, withVersionPath } from '../provider.ts';
 
 /** OpenAI over chat completions. */
 export function openai({ apiKey, baseUrl }: Endpoint): Provider {
-  const vendor = createOpenAI({ apiKey: apiKey ?? '', baseURL: withVersionPath(baseUrl ?? 'https://api.openai.com', '/v1'), fetch: upstreamFetch });
+  const vendor = createOpenAI({
+    apiKey: apiKey ?? '',
+    baseURL: withVersionPath(baseUrl ?? 'https://api.openai.com', '/v1'),
+    fetch: upstreamFetch,
+  });
   return (modelId) => aiSdkModel('openai', vendor.chat(modelId), apiKey);
 }

@@ -1,0 +1,104 @@
+import type { LlmCall, ToolCall } from '../models/calls.ts';
+import type { ParkedStream } from '../models/project-batch.ts';
+import type { TaskRow } from '../models/task.ts';
+import type { TimelineRow } from '../models/timeline.ts';
+import { binaryArray, type ColumnType } from './binary-arrays.ts';
+
+/** Columns of a read model; their order is that of the parameters. */
+export type Columns<Row> = Readonly<Record<keyof Row & string, ColumnType>>;
+
+export const TASK_COLUMNS: Columns<TaskRow> = {
+  workflow: 'text',
+  p: 'int2',
+  tenant: 'text',
+  request: 'text',
+  status: 'text',
+  pattern: 'text',
+  cost_micro_usd: 'int8',
+  reserved_micro_usd: 'int8',
+  tokens: 'int8',
+  steps: 'int4',
+  model_calls: 'int4',
+  tool_calls: 'int4',
+  version: 'int4',
+  submitted_at: 'int8',
+  updated_at: 'int8',
+  ended_at: 'int8',
+  closed: 'bool',
+  code: 'text',
+  message: 'text',
+  answer_at: 'int4',
+  mandate: 'json',
+  open: 'json',
+  held_mandates: 'int4',
+};
+export const TIMELINE_COLUMNS: Columns<TimelineRow> = {
+  workflow: 'text',
+  version: 'int4',
+  p: 'int2',
+  tenant: 'text',
+  at: 'int8',
+  id: 'text',
+  type: 'text',
+  actor: 'text',
+  causation: 'text',
+  correlation: 'text',
+  has_content: 'bool',
+  data: 'json',
+};
+const CALL_COLUMNS = {
+  workflow: 'text',
+  version: 'int4',
+  p: 'int2',
+  tenant: 'text',
+  at: 'int8',
+  attempt: 'text',
+  agent: 'text',
+  outcome: 'text',
+  duration_ms: 'int8',
+  failure: 'text',
+} as const;
+export const LLM_CALL_COLUMNS: Columns<LlmCall> = {
+  ...CALL_COLUMNS,
+  provider: 'text',
+  model: 'text',
+  price_version: 'text',
+  settled_at: 'text',
+  input_tokens: 'int8',
+  output_tokens: 'int8',
+  cost_micro_usd: 'int8',
+  reserved_micro_usd: 'int8',
+};
+export const TOOL_CALL_COLUMNS: Columns<ToolCall> = {
+  ...CALL_COLUMNS,
+  tool: 'text',
+  effect: 'text',
+  is_error: 'bool',
+  result_bytes: 'int8',
+  truncated: 'bool',
+};
+export const PARKED_COLUMNS: Columns<ParkedStream> = {
+  workflow: 'text',
+  p: 'int2',
+  tenant: 'text',
+  version: 'int4',
+  pos: 'int8',
+  type: 'text',
+  reason: 'text',
+};
+
+/** `insert into … select …` of rows that come as one array per column, from parameter `first` on, guarded by `moved`. */
+export function insertRows(table: string, columns: Readonly<Record<string, ColumnType>>, first: number): string {
+  const names = Object.keys(columns).join(', ');
+  const arrays = Object.values(columns).map((type, index) => `$${first + index}::${type}[]`);
+  return `insert into read.${table} (${names}) select r.* from moved, unnest(${arrays.join(', ')}) r`;
+}
+
+/** The parameters of `insertRows`. */
+export const columnArrays = <Row>(columns: Columns<Row>, rows: readonly Row[]): Buffer[] =>
+  Object.entries<ColumnType>(columns).map(([name, type]) =>
+    binaryArray(
+      type,
+      rows.map((row) => row[name as keyof Row]),
+    ),
+  );

@@ -1,0 +1,57 @@
+/** What this machine's disk and Postgres give today, without any engine: one committed insert per step. */
+import { password, startPostgres } from '@mandate/local';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import pg from 'pg';
+import type { Bench, Item } from '../bench.ts';
+import type { Figure } from '../figure.ts';
+import { latencyFigures, timeOneByOne } from '../latency.ts';
+import { keepInFlight } from '../load.ts';
+import { median, rounded } from '../statistics.ts';
+
+const CONNECTIONS = 64;
+const INSERT = { name: 'step', text: 'insert into step (body) values ($1)' };
+
+export const floor: Item = {
+  name: 'floor',
+  title: 'Floor: one committed insert per step, no engine (this machine, today)',
+  measure: async (bench) => {
+    const postgres = await startPostgres({ dir: join(bench.folder, 'postgres'), password: password() });
+    const pool = new pg.Pool({ connectionString: postgres.url(), max: CONNECTIONS });
+    try {
+      await pool.query('create table step (id bigint generated always as identity primary key, body bytea not null)');
+      const body = randomBytes(600);
+      const step = (): Promise<unknown> => pool.query({ ...INSERT, values: [body] });
+      for (let i = 0; i < 500; i++) await step();
+      const threeSteps = async (): Promise<void> => {
+        for (let i = 0; i < 3; i++) await step();
+      };
+      const idle = latencyFigures(bench, 'floor: three inserts one after the other', await timeOneByOne(bench, threeSteps));
+      const rates: Figure[] = [];
+      for (const inFlight of [16, 64, 256]) rates.push(await commitRate(bench, inFlight, step));
+      const { rows } = await pool.query<{ server_version: string }>('show server_version');
+      return { figures: [...idle, ...rates], details: { postgres: rows[0]?.server_version } };
+    } finally {
+      await pool.end();
+      await postgres.stop();
+    }
+  },
+};
+
+async function commitRate(bench: Bench, inFlight: number, step: () => Promise<unknown>): Promise<Figure> {
+  const load = keepInFlight(inFlight, step);
+  const rounds: number[] = [];
+  try {
+    await Promise.race([wait(500), load.failed]);
+    for (let round = 0; round < bench.rounds; round++) {
+      const [ended, started] = [load.ended, performance.now()];
+      await Promise.race([wait(bench.seconds * 1_000), load.failed]);
+      rounds.push(rounded(((load.ended - ended) * 1_000) / (performance.now() - started)));
+    }
+  } finally {
+    await load.stop();
+  }
+  bench.say(`floor, ${inFlight} in flight: ${Math.round(median(rounds))} commits/s`);
+  return { name: `floor: inserts, ${inFlight} in flight`, unit: 'commits/s', value: median(rounds), rounds };
+}
