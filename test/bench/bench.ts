@@ -22,3 +22,9 @@ export interface Item {
   readonly title: string;
   readonly measure: (bench: Bench) => Promise<Findings>;
 }
+
+/** The launcher's words about deaths and restarts alone: nobody is meant to die unasked while something is measured. */
+export const onlyDeaths =
+  (say: Bench['say']): Bench['say'] =>
+  (line) =>
+    /died|runs again|lost/.test(line) ? say(line) : undefined;

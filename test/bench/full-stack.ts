@@ -7,7 +7,7 @@ import { type Stack, type StackOptions, startStack } from '@mandate/local';
 import { Bus } from '@mandate/messaging';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Bench } from './bench.ts';
+import { type Bench, onlyDeaths } from './bench.ts';
 import { startOtlpSink } from './otlp-sink.ts';
 import type { ProcessGroups } from './process-cpu.ts';
 import { startStubModelProcess } from './stub-model-process.ts';
@@ -38,7 +38,7 @@ export async function startFullStack(bench: Bench, options: Partial<StackOptions
   };
   try {
     const telemetry = Object.fromEntries(SERVICES.map((name) => [name, { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url, ...options.env?.[name] }]));
-    const stack = await startStack({ home: join(bench.folder, 'home'), modelUrl: model.url, files, say: bench.say, ...options, env: telemetry });
+    const stack = await startStack({ home: join(bench.folder, 'home'), modelUrl: model.url, files, say: onlyDeaths(bench.say), ...options, env: telemetry });
     const bus = await Bus.connect({ servers: stack.nats.url, user: 'gateway', password: stack.nats.password('gateway'), name: 'bench' });
     return {
       stack,

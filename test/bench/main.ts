@@ -1,22 +1,107 @@
 /**
- * `npm run bench`: measures the figures that the design promises, on its own stack with fsync on, and prints them
- * beside the promises. It asserts nothing. `--only core,recovery`, `--seconds 5`, `--rounds 3`, `--out file`,
- * `--profile folder` (CPU profiles of the services), `--cold` (set-up times from nothing: downloads everything).
+ * `npm run bench`: measures what the design promises (docs: 'Figures to reach'), each item on a stack of its own with
+ * fsync on, and prints it beside the promise. It asserts nothing: a figure that does not hold is printed as such.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import type { Bench, Item } from './bench.ts';
+import { hostFacts, load } from './host-facts.ts';
+import { append } from './items/append.ts';
 import { core } from './items/core.ts';
+import { floor } from './items/floor.ts';
+import { fullStep } from './items/full-step.ts';
+import { idleMemory } from './items/idle-memory.ts';
+import { pure } from './items/pure.ts';
+import { rebuild } from './items/rebuild.ts';
+import { recovery } from './items/recovery.ts';
+import { rehydrate } from './items/rehydrate.ts';
+import { setUp } from './items/set-up.ts';
+import { threeSteps } from './items/three-steps.ts';
+import { type ItemResults, type Results, writeResults } from './results.ts';
+import { markdown } from './table.ts';
 
-const { values } = parseArgs({ options: { only: { type: 'string' }, seconds: { type: 'string', default: '5' }, rounds: { type: 'string', default: '3' }, profile: { type: 'string' } } });
-process.env['LOG_LEVEL'] = 'warn';
-process.env['NODE_ENV'] = 'production';
-const folder = await mkdtemp(join(tmpdir(), 'mandate-bench-'));
-const started = performance.now();
-try {
-  const found = await core.measure({ seconds: Number(values.seconds), rounds: Number(values.rounds), folder, profile: values.profile, say: (line) => console.error(`[bench ${((performance.now() - started) / 1000).toFixed(1)}s] ${line}`) });
-  console.log(JSON.stringify(found, (key, value) => (key === 'samples' ? undefined : value), 1));
-} finally {
-  await rm(folder, { recursive: true, force: true });
+const ITEMS: readonly Item[] = [floor, pure, core, threeSteps, fullStep, recovery, append, rebuild, rehydrate, idleMemory, setUp];
+
+const HELP = `npm run bench                     measures everything (about 15 minutes) and prints it beside the design's figures
+npm run bench -- --only core,w1   some items: ${ITEMS.map((item) => item.name).join(', ')}
+  --seconds N     length of a round (default 5)
+  --rounds N      rounds per figure, the median counts (default 3)
+  --out file      results (default test/bench/results/<date>-<commit>.json)
+  --profile dir   CPU profiles of the core's services; read them with test/bench/self-time.ts
+  --cold          set-up from a fresh checkout too: downloads everything
+`;
+
+const startedAt = new Date();
+process.exit(await main());
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      only: { type: 'string' },
+      seconds: { type: 'string', default: '5' },
+      rounds: { type: 'string', default: '3' },
+      out: { type: 'string' },
+      profile: { type: 'string' },
+      cold: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
+  });
+  if (values.help) return print(HELP);
+  const wanted = values.only?.split(',');
+  const unknown = wanted?.filter((name) => !ITEMS.some((item) => item.name === name)) ?? [];
+  if (unknown.length > 0) return fail(`there is no item ${unknown.join(', ')}. There are: ${ITEMS.map((item) => item.name).join(', ')}.`);
+  // Every service inherits these: as in production, without a line per request.
+  process.env['LOG_LEVEL'] = 'warn';
+  process.env['NODE_ENV'] = 'production';
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+
+  const settings = { seconds: Number(values.seconds), rounds: Number(values.rounds) };
+  const before = load();
+  const items: ItemResults[] = [];
+  for (const item of ITEMS.filter(({ name }) => wanted?.includes(name) ?? true)) {
+    items.push(await measure(item, { ...settings, profile: values.profile, isCold: values.cold, say }));
+  }
+  const postgres = items.find((item) => item.name === 'floor')?.details?.['postgres'];
+  const host = hostFacts(typeof postgres === 'string' ? postgres : 'not asked');
+  const results: Results = { startedAt: startedAt.toISOString(), host, settings, load: { before, after: load() }, items };
+  const file = values.out ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${results.startedAt.slice(0, 10)}-${host.commit}.json`);
+  await mkdir(dirname(file), { recursive: true });
+  await writeResults(file, results);
+  print(`\n${markdown(results)}\n\nRaw samples: ${file}`);
+  return items.some((item) => item.failure !== undefined) ? 1 : 0;
+}
+
+/** An item that cannot be measured does not keep the others from it. */
+async function measure(item: Item, bench: Omit<Bench, 'folder'>): Promise<ItemResults> {
+  const { name, title } = item;
+  say(title);
+  const before = load();
+  const folder = await mkdtemp(join(tmpdir(), 'mandate-bench-'));
+  try {
+    const found = await item.measure({ ...bench, folder });
+    return { name, title, load: { before, after: load() }, ...found };
+  } catch (error) {
+    const failure = error instanceof Error ? error.message : String(error);
+    say(`${name} could not be measured: ${failure}`);
+    return { name, title, load: { before, after: load() }, figures: [], failure };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function say(line: string): void {
+  console.error(`[bench ${((Date.now() - startedAt.getTime()) / 1_000).toFixed(1)}s] ${line}`);
+}
+
+function print(text: string): number {
+  console.log(text);
+  return 0;
+}
+
+function fail(problem: string): number {
+  console.error(problem);
+  return 1;
 }

@@ -28,7 +28,8 @@ function commonEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string,
 /** The variables with which an operator gives the llm-router its providers. Tests do not pass them on: they must not cost anything. */
 export function modelProviderEnvironment(env: NodeJS.ProcessEnv = process.env): Record<string, string> {
   return pick(env, [
-    ...['OPENAI_API_KEY', 'OPENAI_BASE_URL', 'ANTHROPIC_API_KEY', 'ANTHROPIC_BASE_URL', 'GOOGLE_GENERATIVE_AI_API_KEY'],
+    ...['OPENAI_API_KEY', 'OPENAI_BASE_URL', 'ANTHROPIC_API_KEY', 'ANTHROPIC_BASE_URL', 'GOOGLE_GENERATIVE_AI_API_KEY', 'GOOGLE_BASE_URL'],
+    ...['OPENAI_COMPATIBLE_BASE_URL', 'OPENAI_COMPATIBLE_API_KEY', 'OPENAI_COMPATIBLE_MODEL', 'MANDATE_ALLOW_OFFLINE'],
     ...['MANDATE_MODELS_FILE', 'MANDATE_MODEL', 'HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY'],
   ]);
 }

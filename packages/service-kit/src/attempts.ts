@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import {
-  type AttemptResult, type Command, parseCloudEvent, parseMessage, type ParkReason, startGrant, stopNotice, subjects, TYPES, WORKER_ERRORS, type WorkerAnswer, type WorkerErrorCode, WORKER_ACK_WAIT_MS, WORKERS,
+  type AttemptResult, type Command, LIMITS, parseCloudEvent, parseMessage, type ParkReason, startGrant, stopNotice, subjects, TYPES, WORKER_ERRORS, type WorkerAnswer, type WorkerErrorCode, WORKER_ACK_WAIT_MS, WORKERS,
 } from '@mandate/contracts';
 import { claim, consume, type Consumption, type Delivery, isSigned, SIGNATURE_HEADER } from '@mandate/messaging';
 import { LRUCache } from 'lru-cache';
@@ -65,6 +65,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   const stopped = new LRUCache<string, true>({ max: 50_000, ttl: 30 * 60_000 });
   /** What this process was let run: never a second time, whatever is delivered. */
   const admitted = new LRUCache<string, true>({ max: 100_000 });
+  /** What is being admitted or run now. */
+  const inHand = new Set<string>();
   const running = new Map<string, AbortController>();
   const grants = new Map<string, (grant: z.infer<typeof startGrant>) => void>();
   const duration = new Histogram({ name: 'mandate_attempt_duration_seconds', help: 'Time from delivery to stored result.', labelNames: ['kind', 'outcome'], registers: [context.metrics] });
@@ -117,7 +119,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   /** The command, or undefined after parking what cannot be read. */
   async function read(delivery: Delivery): Promise<{ readonly id: string; readonly traceparent: string | undefined; readonly data: z.infer<Schema> } | undefined> {
     if (!isSigned(options.commandKey, delivery.bytes, delivery.header(SIGNATURE_HEADER))) return park(delivery, 'bad_signature', `header ${SIGNATURE_HEADER} is missing or wrong`);
-    const event = parseCloudEvent(delivery.bytes);
+    const event = parseCloudEvent(delivery.bytes, LIMITS.messageBytes, 'signed');
     if (!event.ok) return park(delivery, event.reason, event.detail);
     const parsed = parseMessage(event.value, options.type, options.schema);
     if (!parsed.ok) return park(delivery, parsed.reason, parsed.detail);
@@ -132,11 +134,25 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
       delivery.ack();
       return undefined;
     }
+    if (inHand.has(name)) {
+      // A second copy while the first one is being admitted: see later what became of it.
+      delivery.retry(500);
+      return undefined;
+    }
+    inHand.add(name);
+    try {
+      return await admitAndRun(command, delivery, span, guard);
+    } finally {
+      inHand.delete(name);
+    }
+  }
+
+  async function admitAndRun(command: z.infer<Schema>, delivery: Delivery, span: ActiveSpan, guard: 'none' | 'claim' | 'start'): Promise<Outcome | undefined> {
+    const name = key(command.workflow, command.attempt);
     if (guard !== 'none' && command.bus !== (await currentBus(command.bus))) return { outcome: 'lost' };
     crashPoint(`before-claim:${options.kind}`);
     const admission = guard === 'none' ? 'go' : guard === 'claim' ? await takeClaim(command, delivery) : await askStart(command, delivery, span);
     if (admission !== 'go') return admission === 'leave' ? undefined : admission;
-    if (admitted.has(name)) return undefined;
     admitted.set(name, true);
     crashPoint(`after-claim:${options.kind}`);
     // Only now: whoever holds the claim can vouch that the attempt never ran, and that nobody will run it.
@@ -212,7 +228,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   async function report(command: Command, type: string, data: unknown, id: string, causation: string, traceparent: string): Promise<void> {
     const partition = Number(command.workflow.slice(3, 5));
     const message = JSON.stringify({ specversion: '1.0', id, source: `/mandate/${service}/${instance}`, type, time: new Date().toISOString(), tenant: command.tenant, traceparent, causationid: causation, data });
-    await untilStored(subjects.inbox(partition, service, command.tenant), message, id);
+    await untilStored(subjects.inbox(partition, service, command.tenant), message);
   }
 
   async function park(delivery: Delivery, reason: ParkReason, detail: string): Promise<undefined> {
@@ -223,15 +239,16 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
     const id = `parked-${bytesSha256}`;
     log.warn({ reason, detail, subject: delivery.subject }, 'command parked');
     const message = JSON.stringify({ specversion: '1.0', id, source: `/mandate/${service}/${instance}`, type: TYPES.messageParked, time: new Date().toISOString(), data });
-    await untilStored(subjects.inbox(Number(partition), service, tenant ?? 'none'), message, id);
+    await untilStored(subjects.inbox(Number(partition), service, tenant ?? 'none'), message);
     return undefined;
   }
 
   /** A result that exists must not be lost: publishing is repeated until the bus has it. */
-  async function untilStored(subject: string, message: string, id: string): Promise<void> {
+  async function untilStored(subject: string, message: string): Promise<void> {
     for (let wait = 100; !bus.nc.isClosed(); wait = Math.min(2_000, wait * 2)) {
       try {
-        await bus.publish(subject, message, { id });
+        // Without a Nats-Msg-Id: the decision recognises a repetition, and the server is spared the bookkeeping.
+        await bus.publish(subject, message);
         return;
       } catch (error) {
         log.warn({ subject, problem: (error as Error).message }, 'result not stored yet; trying again');

@@ -89,5 +89,5 @@ function toolAnswer(held: Held, call: Call): { readonly text: string; readonly i
   }
   const content = held.contents.get(answer.version) as ToolContent | undefined;
   if (content?.text !== undefined) return { text: content.text.slice(0, LIMITS.toolResultBytes), isError: content.isError ?? false };
-  return { text: `The tool call failed (${content?.code ?? 'no answer in time'}). ${content?.message ?? ''}`.trim(), isError: true };
+  return { text: `The tool call failed (${content?.code ?? 'no answer in time'}). ${(content?.message ?? '').slice(0, 300)}`.trim(), isError: true };
 }

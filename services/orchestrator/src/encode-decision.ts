@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { EVENT_VERSIONS, type StoredEvent } from '@mandate/contracts';
 import type { WorkflowEvent } from '@mandate/domain';
-import { aboutEvent, type EncodedEvent, seal, sha256Hex } from '@mandate/event-store';
+import { aboutEvent, chain, type EncodedEvent, seal, sha256Hex } from '@mandate/event-store';
 import type { Held } from './workflow-memory.ts';
 
 /** Who and what led to a decision. */
@@ -39,7 +38,7 @@ export function encodeDecision(held: Held, events: readonly WorkflowEvent[], inp
       data: event.data,
     } as StoredEvent;
     const bytes = JSON.stringify(envelope);
-    head = createHash('sha256').update(head).update(bytes).digest();
+    head = chain(head, bytes);
     return { version, type: event.type, at: input.at, envelope: bytes, hash: head, ...(content === undefined ? {} : { content }) };
   });
   return { encoded, headHash: head };

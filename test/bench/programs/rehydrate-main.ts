@@ -29,10 +29,10 @@ await log.close();
 await keys.close();
 process.stdout.write(`${JSON.stringify({ samples, events })}\n`);
 
-/** A tool loop: a model call asks for four tools, and again with their results, a thousand times. */
+/** A tool loop: a model call asks for five tools, and again with their results, more than 800 times. */
 async function store(): Promise<void> {
   const telling = submitted('long', { pattern: 'direct', maxModelCalls: 1_000, maxToolCalls: 5_000, maxTokens: 50_000_000, maxCostMicroUsd: 100_000_000 });
-  while (telling.workflow.version < EVENTS && telling.open().length > 0) answerNext(telling, 1_000, 4);
+  while (telling.workflow.version < EVENTS && telling.open().length > 0) answerNext(telling, 1_000, 5);
   const encoded = encodeEvents(telling.events.slice(0, EVENTS), { stream, tenant: 'acme', firstVersion: 1, at: telling.now, head: GENESIS, key: await keys.fresh(), contentOf: wordsOf });
   const taken = await log.takePartitions('bench', 600_000, 16);
   const epochs = new Map(taken.map((one) => [one.partition, one.epoch]));

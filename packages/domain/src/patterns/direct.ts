@@ -29,8 +29,8 @@ export interface Call {
   readonly answer?: { readonly version: number; readonly status: 'ok' | 'failed' | 'unknown' | 'refused'; readonly code?: string };
 }
 
-/** What a failed, refused or unknown call tells the model is about this long. */
-const NOTE_BYTES = 400;
+/** What a failed, refused or unknown call tells the model is never longer: 300 characters of cause, and our own words. */
+const NOTE_BYTES = 1_300;
 
 export const direct: Pattern<DirectState> = {
   initial: (brief: Brief): DirectState => ({ turns: [], promptBytes: brief.promptBaseBytes + brief.taskBytes, messages: 2, asking: false }),

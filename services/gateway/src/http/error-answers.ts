@@ -49,12 +49,10 @@ interface Invalid {
 
 /** Paths and rules, never the offending values. */
 function requestInvalid(invalid: readonly Invalid[]): GatewayProblem {
-  const errors = invalid
-    .slice(0, 20)
-    .map((each) => ({
-      path: each.instancePath.replace(/^\//, '').replaceAll('/', '.'),
-      message: (each.message ?? 'is not valid').slice(0, 300),
-    }));
+  const errors = invalid.slice(0, 20).map((each) => ({
+    path: each.instancePath.replace(/^\//, '').replaceAll('/', '.'),
+    message: (each.message ?? 'is not valid').slice(0, 300),
+  }));
   const detail = errors.map(({ path, message }) => `${path === '' ? 'request' : path}: ${message}`).join('; ');
   return new GatewayProblem({
     status: 400,

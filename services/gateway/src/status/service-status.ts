@@ -4,7 +4,7 @@ import { z } from 'zod';
 
 const state = fact(z.enum(['healthy', 'degraded', 'down']));
 
-export const serviceStatus = z.object({
+const serviceStatus = z.object({
   service: fact(z.enum(SERVICES)),
   state,
   instances: z.array(

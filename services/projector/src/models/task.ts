@@ -35,7 +35,7 @@ export interface TaskRow {
   readonly held_mandates: number;
 }
 
-export type TaskStatus = 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
+type TaskStatus = 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
 
 export interface OpenAttempt {
   readonly kind: 'analyze' | 'llm' | 'tool';
@@ -44,7 +44,7 @@ export interface OpenAttempt {
   readonly effect?: string;
 }
 
-export interface GrantedLimits {
+interface GrantedLimits {
   readonly moneyMicroUsd: number;
   readonly tokens: number;
   readonly modelCalls: number;
@@ -55,7 +55,7 @@ export interface GrantedLimits {
 }
 
 /** An event that cannot follow what the read models hold: its stream is parked. */
-export class OutOfOrder extends Error {
+class OutOfOrder extends Error {
   override readonly name = 'OutOfOrder';
   readonly code = 'out_of_order';
 }

@@ -2,7 +2,7 @@ import { PARTITIONS } from '@mandate/domain';
 import type { Pool } from 'pg';
 
 /** A lease that is not renewed for this long is free: takeover after a kill is this plus one round of renewing. */
-export const LEASE_MS = 3_000;
+const LEASE_MS = 3_000;
 
 /** How many partitions each of so many live instances should hold. */
 export const fairShare = (members: number, partitions: number = PARTITIONS): number => Math.ceil(partitions / Math.max(1, members));
