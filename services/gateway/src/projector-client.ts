@@ -1,5 +1,6 @@
 import { type QueryAnswer, type QueryAsk, type QueryName, type QueryReply, subjects } from '@mandate/contracts';
 import type { Bus } from '@mandate/messaging';
+import type { AcceptedLately } from './accepted-lately.ts';
 import { GatewayProblem, unavailable, workflowUnknown } from './http/problem.ts';
 
 /** Longer than the projector waits for a version. */
@@ -9,8 +10,9 @@ const ANSWER_WITHIN_MS = 4_000;
 export type AskProjector = <N extends QueryName>(name: N, ask: QueryAsk<N>) => Promise<QueryAnswer<N>>;
 
 export const projectorClient =
-  (bus: Bus): AskProjector =>
-  async (name, ask) => {
+  (bus: Bus, accepted: AcceptedLately): AskProjector =>
+  async (name, question) => {
+    const ask = 'workflow' in question && question.workflow !== undefined && accepted.has(question.workflow) ? { minVersion: 1, ...question } : question;
     const reply = (await bus.ask(subjects.query('projector', name), JSON.stringify(ask), ANSWER_WITHIN_MS).catch((cause: unknown) => {
       throw unavailable('ProjectorUnavailable', 'No projector answers.', cause);
     })) as QueryReply<typeof name>;

@@ -96,10 +96,11 @@ function fromWorker<T extends { readonly workflow: string }>(address: InboxAddre
   return { ok: true, message: build(parsed.value, { actor: actorOf(address, event), causation: event.causationid ?? event.id, traceparent: event.traceparent }) };
 }
 
-/** `tenant/<name>` for the bus; what the gateway says of its caller; `service/<source>` for workers. */
+/** `tenant/<name>` for the bus; `key/<id>` for the gateway's callers, as it says in its source; `service/<name>/<instance>` for workers. */
 function actorOf(address: InboxAddress, event: CloudEvent): string {
   if (address.source === 'task') return `tenant/${address.tenant}`;
-  return `service/${event.source.replace(/^\/mandate\//, '')}`.slice(0, 200);
+  const key = address.source === 'gateway' ? /\/key\/([^/]+)$/.exec(event.source)?.[1] : undefined;
+  return key === undefined ? `service/${event.source.replace(/^\/mandate\//, '')}`.slice(0, 200) : `key/${key}`;
 }
 
 /** SHA-256 over task and options, whatever the order of the options. */

@@ -1,6 +1,7 @@
 import { EVENT_VERSIONS, type StoredEvent } from '@mandate/contracts';
 import type { WorkflowEvent } from '@mandate/domain';
-import { aboutEvent, type DataKey, type EncodedEvent, seal, sha256, sha256Hex } from '@mandate/event-store';
+import { aboutEvent, type DataKey, type EncodedEvent, seal, sha256Hex } from '@mandate/event-store';
+import { createHash } from 'node:crypto';
 
 export const GENESIS = Buffer.alloc(32);
 
@@ -24,7 +25,7 @@ export function encodeEvents(events: readonly WorkflowEvent[], options: EncodeOp
     const content = options.contentOf(event);
     const body = content === undefined ? undefined : seal(options.key.key, aboutEvent(options.stream, version), Buffer.from(JSON.stringify(content)));
     const envelope = JSON.stringify(envelopeOf(event, version, options, body));
-    head = sha256(Buffer.concat([head, Buffer.from(envelope)]));
+    head = createHash('sha256').update(head).update(envelope).digest();
     return { version, type: event.type, at: options.at, envelope, hash: head, ...(body === undefined ? {} : { content: { keyId: options.key.id, body } }) };
   });
 }

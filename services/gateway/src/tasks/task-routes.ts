@@ -16,6 +16,7 @@ import {
 import type { Bus } from '@mandate/messaging';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { AcceptedLately } from '../accepted-lately.ts';
 import { type GatewayApp, identityOf } from '../http/gateway-app.ts';
 import type { HttpMetrics } from '../http/http-metrics.ts';
 import { GatewayProblem, problemDetails, workflowUnknown } from '../http/problem.ts';
@@ -29,6 +30,7 @@ import { waitForResult } from './wait-for-result.ts';
 export interface TaskRoutesOptions {
   readonly bus: Bus;
   readonly ask: AskProjector;
+  readonly accepted: AcceptedLately;
   readonly instance: string;
   readonly metrics: HttpMetrics;
   /** Aborted when this gateway stops: whoever waits is answered now. */
@@ -90,6 +92,7 @@ function submitRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
           traceparent: request.span?.traceparent ?? '',
           data: request.body,
         });
+        options.accepted.add(receipt.workflow);
         try {
           const location = `/api/v1/tasks/${receipt.workflow}`;
           reply.header('location', location);
