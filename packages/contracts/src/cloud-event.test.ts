@@ -36,6 +36,13 @@ describe('bytes from outside', () => {
     });
   });
 
+  it('that the orchestrator has signed may nest deeper, and are not larger or of another encoding', () => {
+    const deep = bytesOf({ ...envelope, data: JSON.parse(`${'['.repeat(100)}${']'.repeat(100)}`) as unknown });
+    expect(reasonOf(parseCloudEvent(deep, LIMITS.messageBytes, 'signed'))).toBe('ok');
+    expect(reasonOf(parseCloudEvent(deep, 100, 'signed'))).toBe('too_large');
+    expect(reasonOf(parseCloudEvent(new Uint8Array([0xff]), 100, 'signed'))).toBe('not_json');
+  });
+
   it.each([
     ['a lone continuation byte', [0x22, 0x80, 0x22]],
     ['an overlong slash', [0x22, 0xc0, 0xaf, 0x22]],
