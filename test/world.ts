@@ -49,13 +49,27 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
     toolsFile,
     say: (line) => said.push(line),
     ...options,
-    env: Object.fromEntries(names.map((name) => [name, { ...crash, LOG_LEVEL: 'info', ...(name === 'llm-router' ? { MANDATE_MODELS_FILE: modelsFile, MANDATE_MODEL: 'openai/stub-model' } : {}), ...options.env?.[name] }])),
+    env: Object.fromEntries(
+      names.map((name) => [
+        name,
+        {
+          ...crash,
+          LOG_LEVEL: 'info',
+          ...(name === 'llm-router' ? { MANDATE_MODELS_FILE: modelsFile, MANDATE_MODEL: 'openai/stub-model' } : {}),
+          ...options.env?.[name],
+        },
+      ]),
+    ),
   });
   // The pool meets servers that die: its errors are expected here.
   const pool = new pg.Pool({ connectionString: stack.postgres.url('mandate'), max: 2 }).on('error', () => undefined);
-  const sql = async <Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> => (await pool.query<Row>(text, [...values])).rows;
+  const sql = async <Row extends pg.QueryResultRow>(text: string, values: readonly unknown[] = []): Promise<Row[]> =>
+    (await pool.query<Row>(text, [...values])).rows;
   const api = (path: string, init: RequestInit = {}, gateway = 1): Promise<Response> =>
-    fetch(`${stack.gatewayUrls[gateway - 1]}${path}`, { ...init, headers: { authorization: `Bearer ${stack.apiKey('acme')}`, 'content-type': 'application/json', ...init.headers } });
+    fetch(`${stack.gatewayUrls[gateway - 1]}${path}`, {
+      ...init,
+      headers: { authorization: `Bearer ${stack.apiKey('acme')}`, 'content-type': 'application/json', ...init.headers },
+    });
 
   return {
     stack,
@@ -64,7 +78,12 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
     crashFile,
     sql,
     api,
-    counted: () => (existsSync(counterFile) ? readFileSync(counterFile, 'utf8').split('\n').filter((line) => line !== '').length : 0),
+    counted: () =>
+      existsSync(counterFile)
+        ? readFileSync(counterFile, 'utf8')
+            .split('\n')
+            .filter((line) => line !== '').length
+        : 0,
     armCrash: (point, n = 1) => writeFile(crashFile, `${point}@${n}`),
     crashHappened: () => !existsSync(crashFile),
     submit: (task, taskOptions = {}, key = crypto.randomUUID()) => submitUntilAccepted(api, task, taskOptions, key),
@@ -75,10 +94,16 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
         const { data } = (await answer.json()) as { data: TaskDetail };
         return data.endedAt === null ? undefined : data;
       });
-      if (found === undefined) throw new Error(`${workflow} did not end within ${withinMs} ms: ${JSON.stringify(await sql('select version, type from es.event where stream_id = $1 order by version', [workflow]))}`);
+      if (found === undefined)
+        throw new Error(
+          `${workflow} did not end within ${withinMs} ms: ${JSON.stringify(await sql('select version, type from es.event where stream_id = $1 order by version', [workflow]))}`,
+        );
       return found;
     },
-    history: async (workflow) => (await sql<{ envelope: StoredEvent }>('select envelope from es.event where stream_id = $1 order by version', [workflow])).map((row) => row.envelope),
+    history: async (workflow) =>
+      (await sql<{ envelope: StoredEvent }>('select envelope from es.event where stream_id = $1 order by version', [workflow])).map(
+        (row) => row.envelope,
+      ),
     stop: async () => {
       await pool.end();
       await stack.stop();
@@ -90,21 +115,44 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
 
 /** The stub's own prices, so that its bill and the ledger are in the same money. */
 const STUB_TERMS = {
-  id: 'stub-model', provider: 'openai', tier: 'cheap', contextTokens: 200_000, maxOutputTokens: 4_096,
-  inputUsdPerMillionTokens: STUB_PRICE.input / 1e6, outputUsdPerMillionTokens: STUB_PRICE.output / 1e6, cachedInputUsdPerMillionTokens: STUB_PRICE.cachedInput / 1e6,
+  id: 'stub-model',
+  provider: 'openai',
+  tier: 'cheap',
+  contextTokens: 200_000,
+  maxOutputTokens: 4_096,
+  inputUsdPerMillionTokens: STUB_PRICE.input / 1e6,
+  outputUsdPerMillionTokens: STUB_PRICE.output / 1e6,
+  cachedInputUsdPerMillionTokens: STUB_PRICE.cachedInput / 1e6,
 } as const;
 
 function counterServer(file: string): object {
   return {
-    name: 'counter', transport: 'stdio', command: process.execPath, args: [mcpPrograms.counter], env: { COUNTER_FILE: file }, tenants: ['acme', 'globex'],
-    grants: [{ tools: ['read', 'slow', 'crash'], effect: 'read_only' }, { tools: ['increment'], effect: 'non_idempotent' }],
+    name: 'counter',
+    transport: 'stdio',
+    command: process.execPath,
+    args: [mcpPrograms.counter],
+    env: { COUNTER_FILE: file },
+    tenants: ['acme', 'globex'],
+    grants: [
+      { tools: ['read', 'slow', 'crash'], effect: 'read_only' },
+      { tools: ['increment'], effect: 'non_idempotent' },
+    ],
   };
 }
 
 /** As a careful client does: the same key again until it is answered. */
-async function submitUntilAccepted(api: (path: string, init: RequestInit) => Promise<Response>, task: string, options: object, key: string): Promise<string> {
+async function submitUntilAccepted(
+  api: (path: string, init: RequestInit) => Promise<Response>,
+  task: string,
+  options: object,
+  key: string,
+): Promise<string> {
   const accepted = await until(60_000, async () => {
-    const answer = await api('/api/v1/tasks', { method: 'POST', headers: { 'idempotency-key': key }, body: JSON.stringify({ task, options }) }).catch(() => undefined);
+    const answer = await api('/api/v1/tasks', {
+      method: 'POST',
+      headers: { 'idempotency-key': key },
+      body: JSON.stringify({ task, options }),
+    }).catch(() => undefined);
     if (answer === undefined || answer.status >= 500) return undefined;
     if (answer.status !== 202) throw new Error(`submit: ${answer.status} ${await answer.text()}`);
     return ((await answer.json()) as { data: { workflowId: string } }).data.workflowId;
@@ -125,17 +173,30 @@ export async function until<T>(withinMs: number, ask: () => Promise<T | undefine
 
 /** What a history says, modulo attempts: which steps there were and how each ended, and how the task ended. */
 export function storyOf(history: readonly StoredEvent[]): readonly string[] {
-  const settled = history.flatMap((event) => (event.type === 'attempt.settled' && event.data.final ? [`${event.data.step} ${event.data.outcome}`] : []));
-  return [...settled.sort(), ...history.flatMap((event) => (/^task\.(completed|failed|cancelled|rejected)$/.test(event.type) ? [event.type] : []))];
+  const settled = history.flatMap((event) =>
+    event.type === 'attempt.settled' && event.data.final ? [`${event.data.step} ${event.data.outcome}`] : [],
+  );
+  return [
+    ...settled.sort(),
+    ...history.flatMap((event) => (/^task\.(completed|failed|cancelled|rejected)$/.test(event.type) ? [event.type] : [])),
+  ];
 }
 
 /** Money and tool calls that the log says were spent; at least what the oracles saw. */
-export function spentOf(history: readonly StoredEvent[]): { readonly moneyMicroUsd: number; readonly modelCalls: number; readonly toolCalls: number } {
+export function spentOf(history: readonly StoredEvent[]): {
+  readonly moneyMicroUsd: number;
+  readonly modelCalls: number;
+  readonly toolCalls: number;
+} {
   return history.reduce(
     (sum, event) =>
       event.type !== 'attempt.settled'
         ? sum
-        : { moneyMicroUsd: sum.moneyMicroUsd + event.data.spent.moneyMicroUsd, modelCalls: sum.modelCalls + event.data.spent.modelCalls, toolCalls: sum.toolCalls + event.data.spent.toolCalls },
+        : {
+            moneyMicroUsd: sum.moneyMicroUsd + event.data.spent.moneyMicroUsd,
+            modelCalls: sum.modelCalls + event.data.spent.modelCalls,
+            toolCalls: sum.toolCalls + event.data.spent.toolCalls,
+          },
     { moneyMicroUsd: 0, modelCalls: 0, toolCalls: 0 },
   );
 }

@@ -25,7 +25,10 @@ export class BusDoor {
     const request = `b${this.#run}-${this.#count++}`;
     const answer = Promise.withResolvers<TaskResult>();
     this.#waiting.set(request, answer);
-    const limit = setTimeout(() => answer.reject(new Error(`request ${request} had no result within ${PATIENCE_MS / 1_000} s`)), PATIENCE_MS);
+    const limit = setTimeout(
+      () => answer.reject(new Error(`request ${request} had no result within ${PATIENCE_MS / 1_000} s`)),
+      PATIENCE_MS,
+    );
     try {
       await this.#bus.publish(subjects.inbox(partitionOfRequest(TENANT, request), 'gateway', TENANT), submission(request, task, options));
       return await answer.promise;
@@ -43,10 +46,19 @@ export class BusDoor {
     const answer = this.#waiting.get(event.data.request);
     if (answer === undefined) return;
     if (event.type === TYPES.taskResult) answer.resolve(event.data as TaskResult);
-    else if (!(event.data as TaskReceipt).accepted) answer.reject(new Error(`request ${event.data.request} was refused: ${JSON.stringify(event.data)}`));
+    else if (!(event.data as TaskReceipt).accepted)
+      answer.reject(new Error(`request ${event.data.request} was refused: ${JSON.stringify(event.data)}`));
   }
 }
 
 function submission(request: string, task: string, options: object): string {
-  return JSON.stringify({ specversion: '1.0', id: request, source: '/bench', type: TYPES.taskSubmit, subject: request, tenant: TENANT, data: { task, options } });
+  return JSON.stringify({
+    specversion: '1.0',
+    id: request,
+    source: '/bench',
+    type: TYPES.taskSubmit,
+    subject: request,
+    tenant: TENANT,
+    data: { task, options },
+  });
 }

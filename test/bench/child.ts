@@ -4,7 +4,11 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 
 /** Runs a program with node and returns its last line, read as JSON. @throws with its words when it fails */
-export async function measureInChild<Found>(program: string, env: Readonly<Record<string, string>>, args: readonly string[] = []): Promise<Found> {
+export async function measureInChild<Found>(
+  program: string,
+  env: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+): Promise<Found> {
   const child = spawn(process.execPath, [join(repositoryRoot, program), ...args], {
     cwd: repositoryRoot,
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '', NODE_ENV: 'production', ...env },

@@ -56,10 +56,17 @@ export async function startCoreStack(bench: Bench): Promise<CoreStack> {
     return one;
   };
   try {
-    const workers = ['llm', 'tool'].map((kind) => start(`instant-${kind}`, 'packages/test-kit/src/instant-workers-main.ts', workerEnvironment(servers, kind)));
+    const workers = ['llm', 'tool'].map((kind) =>
+      start(`instant-${kind}`, 'packages/test-kit/src/instant-workers-main.ts', workerEnvironment(servers, kind)),
+    );
     startOrchestrator();
     await Promise.all(started.map((each) => each.ready()));
-    const bus = await Bus.connect({ servers: servers.nats.url, user: 'gateway', password: servers.nats.password('gateway'), name: 'bench' });
+    const bus = await Bus.connect({
+      servers: servers.nats.url,
+      user: 'gateway',
+      password: servers.nats.password('gateway'),
+      name: 'bench',
+    });
     return {
       servers,
       bus,
@@ -88,9 +95,14 @@ export async function startCoreStack(bench: Bench): Promise<CoreStack> {
 
 /** As the orchestrators count them: an attempt is settled once, in one process. */
 export const settledSteps = (orchestrators: readonly SupervisedProcess[]): Promise<number> =>
-  counter(orchestrators.map((each) => each.url()), 'mandate_events_total', { type: 'attempt.settled' });
+  counter(
+    orchestrators.map((each) => each.url()),
+    'mandate_events_total',
+    { type: 'attempt.settled' },
+  );
 
-const profiling = ({ profile }: Bench, name: string): string[] => (profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`]);
+const profiling = ({ profile }: Bench, name: string): string[] =>
+  profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`];
 
 function commonEnvironment(servers: Stack): Record<string, string> {
   return {
@@ -104,7 +116,8 @@ function commonEnvironment(servers: Stack): Record<string, string> {
 }
 
 function orchestratorEnvironment({ nats, postgres, secrets }: Stack): Record<string, string> {
-  const url = (database: string): string => `postgres://mandate_orchestrator:${secrets.postgres.orchestrator}@127.0.0.1:${postgres.port}/${database}`;
+  const url = (database: string): string =>
+    `postgres://mandate_orchestrator:${secrets.postgres.orchestrator}@127.0.0.1:${postgres.port}/${database}`;
   return {
     NATS_USER: 'orchestrator',
     NATS_PASSWORD: nats.password('orchestrator'),
@@ -119,5 +132,10 @@ function orchestratorEnvironment({ nats, postgres, secrets }: Stack): Record<str
 
 function workerEnvironment({ nats, secrets }: Stack, kind: string): Record<string, string> {
   const user = kind === 'llm' ? 'llm-router' : 'tool-runner';
-  return { NATS_USER: user, NATS_PASSWORD: nats.password(user), INSTANT_KIND: kind, COMMAND_KEY: kind === 'llm' ? secrets.commandKeys.llm : secrets.commandKeys.tool };
+  return {
+    NATS_USER: user,
+    NATS_PASSWORD: nats.password(user),
+    INSTANT_KIND: kind,
+    COMMAND_KEY: kind === 'llm' ? secrets.commandKeys.llm : secrets.commandKeys.tool,
+  };
 }

@@ -7,11 +7,13 @@ export interface Figure {
   readonly target?: Target;
   /** The value of every round, when `value` is their median. */
   readonly rounds?: readonly number[];
+  /** Cores that others than the bench and what it started used meanwhile. */
+  readonly coresOfOthers?: number;
   /** Raw samples in the order in which they were taken, thinned to at most 2,000 and rounded. */
   readonly samples?: readonly number[];
 }
 
-export type Unit = 'ms' | 's' | 'µs' | 'MB' | 'steps/s' | 'events/s' | 'requests/s' | 'commits/s' | 'workflows' | 'events' | 'attempts';
+export type Unit = 'ms' | 's' | 'µs' | 'MB' | 'steps/s' | 'events/s' | 'requests' | 'requests/s' | 'commits/s' | 'workflows' | 'attempts';
 
 export type Target = { readonly atMost: number } | { readonly atLeast: number };
 

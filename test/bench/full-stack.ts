@@ -38,7 +38,14 @@ export async function startFullStack(bench: Bench, options: Partial<StackOptions
   };
   try {
     const telemetry = Object.fromEntries(SERVICES.map((name) => [name, { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url, ...options.env?.[name] }]));
-    const stack = await startStack({ home: join(bench.folder, 'home'), modelUrl: model.url, files, say: onlyDeaths(bench.say), ...options, env: telemetry });
+    const stack = await startStack({
+      home: join(bench.folder, 'home'),
+      modelUrl: model.url,
+      files,
+      say: onlyDeaths(bench.say),
+      ...options,
+      env: telemetry,
+    });
     const bus = await Bus.connect({ servers: stack.nats.url, user: 'gateway', password: stack.nats.password('gateway'), name: 'bench' });
     return {
       stack,
@@ -58,6 +65,8 @@ export async function startFullStack(bench: Bench, options: Partial<StackOptions
   }
 }
 
-export const instancesOf = (stack: Stack, name: ServiceName): Stack['services'] extends () => infer R ? R : never => stack.services().filter((service) => service.name.startsWith(`${name}-`));
+export const instancesOf = (stack: Stack, name: ServiceName): Stack['services'] extends () => infer R ? R : never =>
+  stack.services().filter((service) => service.name.startsWith(`${name}-`));
 
-const pidsByService = (stack: Stack): ProcessGroups => Object.fromEntries(SERVICES.map((name) => [name, instancesOf(stack, name).map((service) => service.pid())]));
+const pidsByService = (stack: Stack): ProcessGroups =>
+  Object.fromEntries(SERVICES.map((name) => [name, instancesOf(stack, name).map((service) => service.pid())]));

@@ -54,11 +54,15 @@ export class HttpDoor {
 
   send(method: string, path: string, body?: unknown): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      const sent = request(this.#url + path, { method, agent: this.#agent, headers: { authorization: `Bearer ${this.#key}`, 'content-type': 'application/json' } }, (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, body: text })).on('error', reject);
-      });
+      const sent = request(
+        this.#url + path,
+        { method, agent: this.#agent, headers: { authorization: `Bearer ${this.#key}`, 'content-type': 'application/json' } },
+        (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+          response.on('end', () => resolve({ status: response.statusCode ?? 0, body: text })).on('error', reject);
+        },
+      );
       sent.on('error', reject).end(body === undefined ? undefined : JSON.stringify(body));
     });
   }

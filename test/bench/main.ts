@@ -67,7 +67,8 @@ async function main(): Promise<number> {
   const postgres = items.find((item) => item.name === 'floor')?.details?.['postgres'];
   const host = hostFacts(typeof postgres === 'string' ? postgres : 'not asked');
   const results: Results = { startedAt: startedAt.toISOString(), host, settings, load: { before, after: load() }, items };
-  const file = values.out ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${results.startedAt.slice(0, 10)}-${host.commit}.json`);
+  const file =
+    values.out ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${results.startedAt.slice(0, 10)}-${host.commit}.json`);
   await mkdir(dirname(file), { recursive: true });
   await writeResults(file, results);
   print(`\n${markdown(results)}\n\nRaw samples: ${file}`);

@@ -17,7 +17,9 @@ export class Movements {
   readonly #listening: { stop(): void };
 
   constructor(bus: Bus) {
-    this.#listening = bus.listen('evt.>', (message) => this.#hear(message.json<{ data: { stream: string; version: number; type: string; at: number } }>().data));
+    this.#listening = bus.listen('evt.>', (message) =>
+      this.#hear(message.json<{ data: { stream: string; version: number; type: string; at: number } }>().data),
+    );
   }
 
   /** Attempts of the workflow that ended so far. */

@@ -17,21 +17,23 @@ export type ProcessGroups = Readonly<Record<string, readonly number[]>>;
 
 /** CPU seconds since their start, per group, and of this process alone as `driver`. */
 export function cpuSeconds(groups: ProcessGroups): Record<string, number> {
-  const table = processTable();
-  const children = Map.groupBy(table.keys(), (pid) => table.get(pid)?.parent ?? 0);
-  const treeTicks = (pid: number): number => (table.get(pid)?.ticks ?? 0) + (children.get(pid) ?? []).reduce((sum, child) => sum + treeTicks(child), 0);
+  const tree = treeSeconds();
   const { user, system } = process.cpuUsage();
-  const seconds = Object.entries(groups).map(([name, pids]) => [name, pids.reduce((sum, pid) => sum + treeTicks(pid), 0) / TICKS_PER_SECOND] as const);
+  const seconds = Object.entries(groups).map(([name, pids]) => [name, pids.reduce((sum, pid) => sum + tree(pid), 0)] as const);
   return { ...Object.fromEntries(seconds), driver: (user + system) / 1e6 };
 }
 
-/**
- * Seconds that all cores of the machine have been busy since its start, waiting for the disk excluded. Together with
- * `cpuSeconds` it says how much of the machine somebody else had.
- */
-export function machineBusySeconds(): number {
-  const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0, stolen = 0] = (readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '').split(/\s+/).slice(1).map(Number);
-  return (user + nice + system + interrupts + softInterrupts + stolen) / TICKS_PER_SECOND;
+/** @returns a function that tells how many cores others than this process and its children have used since */
+export function watchOthers(): () => number {
+  const read = (): { readonly at: number; readonly seconds: number } => ({
+    at: performance.now(),
+    seconds: machineBusySeconds() - treeSeconds()(process.pid),
+  });
+  const before = read();
+  return () => {
+    const now = read();
+    return Math.max(0, Math.round((100_000 * (now.seconds - before.seconds)) / (now.at - before.at)) / 100);
+  };
 }
 
 /** Resident memory of one process alone, in MB (10^6 bytes). */
@@ -39,6 +41,22 @@ export function residentMegabytes(pid: number): number {
   const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   if (kilobytes === undefined) throw new Error(`process ${pid} has no resident memory: it has ended`);
   return (Number(kilobytes) * 1_024) / 1e6;
+}
+
+/** CPU seconds of a process and its descendants, as they stand now. */
+function treeSeconds(): (pid: number) => number {
+  const table = processTable();
+  const children = Map.groupBy(table.keys(), (pid) => table.get(pid)?.parent ?? 0);
+  const ticks = (pid: number): number =>
+    (table.get(pid)?.ticks ?? 0) + (children.get(pid) ?? []).reduce((sum, child) => sum + ticks(child), 0);
+  return (pid) => ticks(pid) / TICKS_PER_SECOND;
+}
+
+/** Seconds that all cores have been busy since the machine's start, waiting for the disk excluded. */
+function machineBusySeconds(): number {
+  const times = (readFileSync('/proc/stat', 'utf8').split('\n')[0] ?? '').split(/\s+/).slice(1).map(Number);
+  const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0, stolen = 0] = times;
+  return (user + nice + system + interrupts + softInterrupts + stolen) / TICKS_PER_SECOND;
 }
 
 function processTable(): Map<number, ProcessTimes> {
@@ -55,7 +73,10 @@ function processTable(): Map<number, ProcessTimes> {
 function timesOf(pid: string): ProcessTimes | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ').map(Number);
+    const fields = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .map(Number);
     const ticks = fields.slice(11, 15).reduce((sum, value) => sum + value, 0);
     return { parent: fields[1] ?? 0, ticks };
   } catch {

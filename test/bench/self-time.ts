@@ -2,7 +2,10 @@
 import { readFileSync } from 'node:fs';
 
 interface CpuProfile {
-  readonly nodes: readonly { readonly id: number; readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number } }[];
+  readonly nodes: readonly {
+    readonly id: number;
+    readonly callFrame: { readonly functionName: string; readonly url: string; readonly lineNumber: number };
+  }[];
   readonly samples: readonly number[];
   readonly timeDeltas: readonly number[];
 }
@@ -17,7 +20,8 @@ for (const [index, sample] of profile.samples.entries()) {
 }
 const busy = [...micros].filter(([name]) => !name.startsWith('(idle)')).reduce((sum, [, time]) => sum + time, 0);
 console.log(`busy ${(busy / 1e6).toFixed(1)} s`);
-for (const [name, time] of [...micros].sort(([, a], [, b]) => b - a).slice(0, Number(rows))) console.log(`${((100 * time) / busy).toFixed(1).padStart(5)} %  ${name}`);
+for (const [name, time] of [...micros].sort(([, a], [, b]) => b - a).slice(0, Number(rows)))
+  console.log(`${((100 * time) / busy).toFixed(1).padStart(5)} %  ${name}`);
 
 function describe({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
   const place = url.replace(/^.*\/(node_modules\/\.pnpm\/)?(?=[^/]+\/node_modules|packages|services)/, '').replace(/^file:\/\//, '');

@@ -13,7 +13,9 @@ export interface StubModelProcess {
 
 /** It ends with its input, so it cannot outlive the bench. */
 export async function startStubModelProcess(): Promise<StubModelProcess> {
-  const child = spawn(process.execPath, [join(repositoryRoot, 'packages/test-kit/src/stub-model-main.ts')], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [join(repositoryRoot, 'packages/test-kit/src/stub-model-main.ts')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const ended = once(child, 'exit');
   const firstLine = once(createInterface({ input: child.stdout }), 'line') as Promise<[string]>;
   const line = await Promise.race([firstLine.then(([text]) => text), ended.then(() => undefined)]);

@@ -14,20 +14,26 @@ const PEERS: readonly (readonly [string, string, string, string])[] = [
 /** The whole page: host, figures per item, and W1 beside its peers when it was measured. */
 export function markdown(results: Results): string {
   const { host, load, settings } = results;
-  const facts = `${results.startedAt.slice(0, 10)}, commit \`${host.commit}\`${host.isDirty ? ' with changes' : ''}; ${host.cores} cores (${host.cpu}), ${host.memoryGb} GB, ${host.system}; Node ${host.node}, ${host.nats}, Postgres ${host.postgres}, fsync on. Median of ${settings.rounds} rounds of ${settings.seconds} s. Load average before / after: ${load.before[0]} / ${load.after[0]}.`;
+  const facts = `${results.startedAt.slice(0, 10)}, commit \`${host.commit}\`${host.isDirty ? ' with changes' : ''}; ${host.cores} cores (${host.cpu}), ${host.memoryGb} GB, ${host.system}; Node ${host.node}, ${host.nats}, Postgres ${host.postgres}, fsync on. Median of ${settings.rounds} rounds of ${settings.seconds} s. Load average before / after: ${load.before[0]} / ${load.after[0]}; "others": cores that others used meanwhile.`;
   return [facts, ...results.items.flatMap(itemTable), ...peers(results)].join('\n');
 }
 
 function itemTable(item: ItemResults): readonly string[] {
-  const rows = item.figures.map((figure) => `| ${figure.name} | ${formatValue(figure.value, figure.unit)}${spread(figure)} | ${formatTarget(figure.target, figure.unit)} | ${verdict(figure)} |`);
+  const rows = item.figures.map(
+    (figure) =>
+      `| ${figure.name} | ${formatValue(figure.value, figure.unit)}${spread(figure)} | ${formatTarget(figure.target, figure.unit)} | ${verdict(figure)} | ${others(figure)} |`,
+  );
   if (item.failure !== undefined) return ['', `**${item.title}**`, '', `Not measured: ${item.failure.split('\n')[0]}`];
-  return ['', `**${item.title}**`, '', '| figure | measured | asked | |', '|---|---|---|---|', ...rows];
+  return ['', `**${item.title}**`, '', '| figure | measured | asked | | others |', '|---|---|---|---|---|', ...rows];
 }
 
 function spread({ rounds, unit }: Figure): string {
   if (rounds === undefined || rounds.length < 2) return '';
   return ` (${formatValue(Math.min(...rounds), unit).replace(` ${unit}`, '')} to ${formatValue(Math.max(...rounds), unit).replace(` ${unit}`, '')})`;
 }
+
+/** Cores that others used meanwhile, when it was enough to matter. */
+const others = ({ coresOfOthers = 0 }: Figure): string => (coresOfOthers > 0.1 ? `${coresOfOthers} cores` : '');
 
 function verdict(figure: Figure): string {
   const found = holds(figure);
@@ -38,13 +44,25 @@ function peers({ items }: Results): readonly string[] {
   const figures = items.find((item) => item.name === 'w1')?.figures ?? [];
   const value = (name: string): string => {
     const found = figures.find((figure) => figure.name === name);
-    return found === undefined ? '–' : formatValue(found.value, found.unit).split(' ')[0] ?? '–';
+    return found === undefined ? '–' : (formatValue(found.value, found.unit).split(' ')[0] ?? '–');
   };
   if (figures.length === 0) return [];
   const rates = [16, 64, 256].map((count) => value(`W1, ${count} in flight`)).join(' / ');
   const cpu = figures.find((figure) => figure.name === 'W1, 64 in flight, CPU per step')?.value ?? 0;
-  const ours = ['Mandate (this run)', `${value('W1, submit to result, idle, p50')} / ${value('W1, submit to result, idle, p99')}`, rates, (cpu / 1_000).toFixed(2)];
-  return ['', '**W1 beside its peers** (theirs measured earlier, alone on the same kind of machine)', '', '| | W1 idle p50 / p99 ms | W1 steps/s at 16 / 64 / 256 | CPU ms per step at 64 |', '|---|---|---|---|', ...[ours, ...PEERS].map((row) => `| ${row.join(' | ')} |`)];
+  const ours = [
+    'Mandate (this run)',
+    `${value('W1, submit to result, idle, p50')} / ${value('W1, submit to result, idle, p99')}`,
+    rates,
+    (cpu / 1_000).toFixed(2),
+  ];
+  return [
+    '',
+    '**W1 beside its peers** (theirs measured earlier, alone on the same kind of machine)',
+    '',
+    '| | W1 idle p50 / p99 ms | W1 steps/s at 16 / 64 / 256 | CPU ms per step at 64 |',
+    '|---|---|---|---|',
+    ...[ours, ...PEERS].map((row) => `| ${row.join(' | ')} |`),
+  ];
 }
 
 if (import.meta.main) {

@@ -12,9 +12,12 @@ beforeAll(async () => {
 afterAll(() => world?.stop());
 
 describe('a process killed', () => {
-  it.each(CRASH_CASES.filter((one) => one.listed === true))('$service, $when: the task completes, the counting is $counting', async (one) => {
-    const trial = await tryCrash(world, one, reference);
-    expect(trial).toMatchObject({ happened: true, counted: one.counted, spentAtLeastBilled: true, answer: 'counted' });
-    expect(trial.story).toEqual(trial.expected);
-  });
+  it.each(CRASH_CASES.filter((one) => one.listed === true))(
+    '$service, $when: the task completes, the counting is $counting',
+    async (one) => {
+      const trial = await tryCrash(world, one, reference);
+      expect(trial).toMatchObject({ happened: true, counted: one.counted, spentAtLeastBilled: true, answer: 'counted' });
+      expect(trial.story).toEqual(trial.expected);
+    },
+  );
 });

@@ -22,11 +22,25 @@ const once = { counting: 'succeeded', counted: 1 } as const;
 
 const gateway: readonly CrashCase[] = [
   { service: 'gateway', point: 'gateway:before-publish', n: 1, when: 'a task was received and not yet published', ...once, listed: true },
-  { service: 'gateway', point: 'gateway:after-publish', n: 1, when: 'a task was published and its receipt not yet heard', ...once, listed: true },
+  {
+    service: 'gateway',
+    point: 'gateway:after-publish',
+    n: 1,
+    when: 'a task was published and its receipt not yet heard',
+    ...once,
+    listed: true,
+  },
 ];
 
 /** Results arrive in this order: analysis 1, model 2, reading 3, model 4, counting 5, model 6. */
-const RESULTS = ['the analysis', 'the first model answer', 'the reading', 'the second model answer', 'the counting', 'the last model answer'];
+const RESULTS = [
+  'the analysis',
+  'the first model answer',
+  'the reading',
+  'the second model answer',
+  'the counting',
+  'the last model answer',
+];
 const decisions = [
   { kind: 'submit', n: 1, what: 'the submission' },
   { kind: 'start', n: 1, what: 'the start of the counting' },
@@ -35,14 +49,29 @@ const decisions = [
 const orchestrator: readonly CrashCase[] = decisions.flatMap(({ kind, n, what }) =>
   (['before-commit', 'after-commit', 'after-publish', 'before-ack'] as const).map(
     (at): CrashCase => ({
-      service: 'orchestrator', point: `orchestrator:${at}:${kind}`, n, when: `${what}: ${at.replace('-', ' ')}`, ...once,
-      listed: (kind === 'submit' && at === 'after-commit') || (kind === 'start' && at === 'after-commit') || (kind === 'result' && n === 5 && at === 'before-commit') || (kind === 'result' && n === 2 && at === 'before-ack'),
+      service: 'orchestrator',
+      point: `orchestrator:${at}:${kind}`,
+      n,
+      when: `${what}: ${at.replace('-', ' ')}`,
+      ...once,
+      listed:
+        (kind === 'submit' && at === 'after-commit') ||
+        (kind === 'start' && at === 'after-commit') ||
+        (kind === 'result' && n === 5 && at === 'before-commit') ||
+        (kind === 'result' && n === 2 && at === 'before-ack'),
     }),
   ),
 );
 
 const WORKER_POINTS = ['before-claim', 'after-claim', 'after-call', 'before-publish', 'after-publish', 'before-ack'] as const;
-const LISTED_WORKER_POINTS: readonly string[] = ['llm:after-call:1', 'llm:before-ack:2', 'tool:after-call:2', 'tool:after-claim:2', 'tool:after-claim:1', 'analyze:before-publish:1'];
+const LISTED_WORKER_POINTS: readonly string[] = [
+  'llm:after-call:1',
+  'llm:before-ack:2',
+  'tool:after-call:2',
+  'tool:after-claim:2',
+  'tool:after-claim:1',
+  'analyze:before-publish:1',
+];
 const workers: readonly CrashCase[] = (
   [
     ['analyzer', 'analyze', ['the analysis']],
@@ -55,7 +84,10 @@ const workers: readonly CrashCase[] = (
       const counting = what === 'the counting';
       const started = at === 'after-claim' || at === 'after-call' || at === 'before-publish';
       return {
-        service, point: `${at}:${kind}`, n: index + 1, when: `${what}: ${at.replace('-', ' ')}`,
+        service,
+        point: `${at}:${kind}`,
+        n: index + 1,
+        when: `${what}: ${at.replace('-', ' ')}`,
         counting: counting && started ? 'unknown' : 'succeeded',
         counted: counting && at === 'after-claim' ? 0 : 1,
         listed: LISTED_WORKER_POINTS.includes(`${kind}:${at}:${index + 1}`),
@@ -64,8 +96,15 @@ const workers: readonly CrashCase[] = (
   ),
 );
 
-const projector: readonly CrashCase[] = (['before-commit', 'after-commit'] as const).map((at): CrashCase => ({
-  service: 'projector', point: `projector:${at}`, n: 2, when: `a batch of events: ${at.replace('-', ' ')}`, ...once, listed: true,
-}));
+const projector: readonly CrashCase[] = (['before-commit', 'after-commit'] as const).map(
+  (at): CrashCase => ({
+    service: 'projector',
+    point: `projector:${at}`,
+    n: 2,
+    when: `a batch of events: ${at.replace('-', ' ')}`,
+    ...once,
+    listed: true,
+  }),
+);
 
 export const CRASH_CASES: readonly CrashCase[] = [...gateway, ...orchestrator, ...workers, ...projector];

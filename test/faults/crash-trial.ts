@@ -33,7 +33,9 @@ export async function tryCrash(world: World, one: CrashCase, reference: readonly
     story: storyOf(history),
     expected: reference.map((line) => (one.counting === 'unknown' && line === COUNTING_STEP ? line.replace('succeeded', 'unknown') : line)),
     counted: world.counted() - before.counted,
-    spentAtLeastBilled: spent.moneyMicroUsd >= billed.costMicroUsd - before.billed.costMicroUsd && spent.modelCalls >= billed.billedRequests - before.billed.billedRequests,
+    spentAtLeastBilled:
+      spent.moneyMicroUsd >= billed.costMicroUsd - before.billed.costMicroUsd &&
+      spent.modelCalls >= billed.billedRequests - before.billed.billedRequests,
     answer: task.answer,
   };
 }

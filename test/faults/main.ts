@@ -18,7 +18,11 @@ if (values.help === true) {
 }
 
 const only = values.only;
-const cases = CRASH_CASES.filter((one) => (values.all === true || one.listed === true || only !== undefined) && (only === undefined || `${one.service} ${one.point} ${one.when}`.includes(only)));
+const cases = CRASH_CASES.filter(
+  (one) =>
+    (values.all === true || one.listed === true || only !== undefined) &&
+    (only === undefined || `${one.service} ${one.point} ${one.when}`.includes(only)),
+);
 const world = await startWorld();
 let failed = 0;
 try {
@@ -27,14 +31,20 @@ try {
     const started = performance.now();
     const problem = await tryCrash(world, one, reference).then(
       (trial) => {
-        const good = trial.happened && trial.counted === one.counted && trial.spentAtLeastBilled && JSON.stringify(trial.story) === JSON.stringify(trial.expected);
+        const good =
+          trial.happened &&
+          trial.counted === one.counted &&
+          trial.spentAtLeastBilled &&
+          JSON.stringify(trial.story) === JSON.stringify(trial.expected);
         return good ? undefined : JSON.stringify(trial);
       },
       (error: unknown) => (error as Error).message,
     );
     if (problem !== undefined) failed += 1;
     const seconds = ((performance.now() - started) / 1_000).toFixed(1);
-    process.stdout.write(`${problem === undefined ? 'ok  ' : 'FAIL'} ${index + 1}/${cases.length} ${one.point}@${one.n} (${one.when}) ${seconds} s${problem === undefined ? '' : `\n     ${problem}`}\n`);
+    process.stdout.write(
+      `${problem === undefined ? 'ok  ' : 'FAIL'} ${index + 1}/${cases.length} ${one.point}@${one.n} (${one.when}) ${seconds} s${problem === undefined ? '' : `\n     ${problem}`}\n`,
+    );
   }
 } finally {
   await world.stop();

@@ -21,7 +21,9 @@ async function allComplete(workflows: readonly string[], before: { readonly coun
   const ended = await Promise.all(workflows.map((workflow) => world.ended(workflow, 60_000)));
   expect(ended.map((task) => task.status)).toEqual(workflows.map(() => 'completed'));
   const histories = await Promise.all(workflows.map((workflow) => world.history(workflow)));
-  const settledCounting = histories.flatMap((history) => history.filter((event) => event.type === 'attempt.settled' && event.data.final && event.data.step === 'a0_s5'));
+  const settledCounting = histories.flatMap((history) =>
+    history.filter((event) => event.type === 'attempt.settled' && event.data.final && event.data.step === 'a0_s5'),
+  );
   const succeeded = settledCounting.filter((event) => event.type === 'attempt.settled' && event.data.outcome === 'succeeded').length;
   const unknown = settledCounting.filter((event) => event.type === 'attempt.settled' && event.data.outcome === 'unknown').length;
   // Every count that is said to have happened did, once; an unknown one did or did not; nothing was counted twice.
@@ -33,10 +35,16 @@ async function allComplete(workflows: readonly string[], before: { readonly coun
   expect(calls).toBeGreaterThanOrEqual(world.model.bill().billedRequests - before.requests);
 }
 
-const oracles = (): { readonly counted: number; readonly requests: number } => ({ counted: world.counted(), requests: world.model.bill().billedRequests });
+const oracles = (): { readonly counted: number; readonly requests: number } => ({
+  counted: world.counted(),
+  requests: world.model.bill().billedRequests,
+});
 const settledAtLeast = async (workflows: readonly string[], steps: number): Promise<void> => {
   await until(20_000, async () => {
-    const [row] = await world.sql<{ n: number }>("select count(*)::int as n from es.event where stream_id = any ($1) and type = 'attempt.settled'", [workflows]);
+    const [row] = await world.sql<{ n: number }>(
+      "select count(*)::int as n from es.event where stream_id = any ($1) and type = 'attempt.settled'",
+      [workflows],
+    );
     return (row?.n ?? 0) >= steps ? true : undefined;
   });
 };
@@ -84,7 +92,10 @@ describe('under load', () => {
     const ended = await Promise.all(workflows.map((workflow) => world.ended(workflow, 60_000)));
     expect(ended.filter((task) => task.status === 'completed')).toHaveLength(200);
     expect(world.model.bill().billedRequests - before).toBe(200);
-    const [row] = await world.sql<{ n: number }>("select count(*)::int as n from es.event where stream_id = any ($1) and type = 'task.completed'", [workflows]);
+    const [row] = await world.sql<{ n: number }>(
+      "select count(*)::int as n from es.event where stream_id = any ($1) and type = 'task.completed'",
+      [workflows],
+    );
     expect(row?.n).toBe(200);
   });
 });

@@ -9,11 +9,16 @@ import { startWorld, until, type World } from '../world.ts';
 
 type Scenario = (world: World) => Promise<string>;
 
-const crashed = (point: string, n: number): Scenario => async (world) => {
-  await world.armCrash(point, n);
-  return ended(world, await world.submit(COUNTING_TASK));
-};
-const plain = (task: string, options?: object): Scenario => async (world) => ended(world, await world.submit(task, options));
+const crashed =
+  (point: string, n: number): Scenario =>
+  async (world) => {
+    await world.armCrash(point, n);
+    return ended(world, await world.submit(COUNTING_TASK));
+  };
+const plain =
+  (task: string, options?: object): Scenario =>
+  async (world) =>
+    ended(world, await world.submit(task, options));
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'completed-with-tools': plain(COUNTING_TASK),
@@ -41,12 +46,19 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'failed-for-deadline': plain('wait [[plan: tool counter__slow {"ms":20000}; say late]]', { deadlineMs: 1_500 }),
   'cancelled-in-tool': async (world) => {
     const workflow = await world.submit('wait [[plan: tool counter__slow {"ms":60000}; say never]]');
-    await until(10_000, async () => ((await world.history(workflow)).some((event) => event.type === 'attempt.reserved' && event.data.owes.kind === 'tool') ? true : undefined));
+    await until(10_000, async () =>
+      (await world.history(workflow)).some((event) => event.type === 'attempt.reserved' && event.data.owes.kind === 'tool')
+        ? true
+        : undefined,
+    );
     await world.api(`/api/v1/tasks/${workflow}/cancel`, { method: 'POST', body: '{"reason":"enough"}' });
     return ended(world, workflow);
   },
   'rejected-for-ceiling': async (world) => {
-    const response = await world.api('/api/v1/tasks', { method: 'POST', body: JSON.stringify({ task: 'x', options: { maxCostMicroUsd: 1e12 } }) });
+    const response = await world.api('/api/v1/tasks', {
+      method: 'POST',
+      body: JSON.stringify({ task: 'x', options: { maxCostMicroUsd: 1e12 } }),
+    });
     const { workflowId } = (await response.json()) as { workflowId: string };
     return workflowId;
   },

@@ -19,7 +19,12 @@ describe('a recorded run', () => {
   });
 
   it('exists for every kind of end', () => {
-    const ends = runs.map((name) => (JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as StoredEvent[]).findLast((event) => /^task\.(completed|failed|cancelled|rejected)$/.test(event.type))?.type);
+    const ends = runs.map(
+      (name) =>
+        (JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as StoredEvent[]).findLast((event) =>
+          /^task\.(completed|failed|cancelled|rejected)$/.test(event.type),
+        )?.type,
+    );
     expect(new Set(ends)).toEqual(new Set(['task.completed', 'task.failed', 'task.cancelled', 'task.rejected']));
   });
 });

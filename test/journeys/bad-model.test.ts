@@ -9,11 +9,18 @@ beforeAll(async () => {
 afterAll(() => world?.stop());
 
 const settledModelCalls = async (workflow: string): Promise<readonly string[]> =>
-  (await world.history(workflow)).flatMap((event) => (event.type === 'attempt.settled' && event.data.step === 'a0_s2' ? [event.data.failure?.code ?? event.data.outcome] : []));
+  (await world.history(workflow)).flatMap((event) =>
+    event.type === 'attempt.settled' && event.data.step === 'a0_s2' ? [event.data.failure?.code ?? event.data.outcome] : [],
+  );
 
 describe('a model that', () => {
   it.each([
-    ['answers 429 and asks for patience', { status: 429, headers: { 'retry-after': '1' }, body: '{"error":{"message":"slow down"}}' }, 'rate_limit', 'nothing'],
+    [
+      'answers 429 and asks for patience',
+      { status: 429, headers: { 'retry-after': '1' }, body: '{"error":{"message":"slow down"}}' },
+      'rate_limit',
+      'nothing',
+    ],
     ['answers 500', { status: 500, body: '{"error":{"message":"oops"}}' }, 'server_error', 'nothing'],
     ['answers nonsense instead of JSON', { garbage: '<html>hello</html>' }, 'bad_answer', 'worst_case'],
     ['never answers', { never: true }, 'timeout', 'worst_case'],

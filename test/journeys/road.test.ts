@@ -8,7 +8,13 @@ import { startWorld, until, type World } from '../world.ts';
 /** The road of one task as its users see it: over HTTP, with two of every service, a model over real HTTP and real tools. */
 let world: World;
 let sink: Server;
-const spans: { readonly traceId: string; readonly spanId: string; readonly parentSpanId: string; readonly name: string; readonly service: string }[] = [];
+const spans: {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId: string;
+  readonly name: string;
+  readonly service: string;
+}[] = [];
 const CANARY = 'canary-secret-93c1';
 
 beforeAll(async () => {
@@ -33,7 +39,17 @@ afterAll(async () => {
 });
 
 interface OtlpBody {
-  readonly resourceSpans: readonly { readonly resource: { readonly attributes: readonly { readonly key: string; readonly value: { readonly stringValue?: string } }[] }; readonly scopeSpans: readonly { readonly spans: readonly { readonly traceId: string; readonly spanId: string; readonly parentSpanId?: string; readonly name: string }[] }[] }[];
+  readonly resourceSpans: readonly {
+    readonly resource: { readonly attributes: readonly { readonly key: string; readonly value: { readonly stringValue?: string } }[] };
+    readonly scopeSpans: readonly {
+      readonly spans: readonly {
+        readonly traceId: string;
+        readonly spanId: string;
+        readonly parentSpanId?: string;
+        readonly name: string;
+      }[];
+    }[];
+  }[];
 }
 function collectSpans(body: OtlpBody): void {
   for (const { resource, scopeSpans } of body.resourceSpans) {
@@ -65,7 +81,9 @@ describe('a task over HTTP', () => {
       world.api('/api/v1/tasks', { method: 'POST', headers: { 'idempotency-key': 'same-key' }, body: JSON.stringify({ task }) }, gateway);
     const answers = await Promise.all([send(1, 'once'), send(2, 'once'), send(1, 'once'), send(2, 'once')]);
     expect(answers.map((answer) => answer.status)).toEqual([202, 202, 202, 202]);
-    const ids = new Set(await Promise.all(answers.map(async (answer) => ((await answer.json()) as { data: { workflowId: string } }).data.workflowId)));
+    const ids = new Set(
+      await Promise.all(answers.map(async (answer) => ((await answer.json()) as { data: { workflowId: string } }).data.workflowId)),
+    );
     expect(ids.size).toBe(1);
     const conflict = await send(2, 'twice');
     expect(conflict.status).toBe(409);
@@ -86,7 +104,9 @@ describe('a task over HTTP', () => {
   });
 
   it('is followed live without gap or repeat, over a cut connection too', async () => {
-    const workflow = await world.submit('slowly [[plan: tool counter__read {}; tool counter__read {}; tool counter__read {}; say done]] [[delay:100]]');
+    const workflow = await world.submit(
+      'slowly [[plan: tool counter__read {}; tool counter__read {}; tool counter__read {}; say done]] [[delay:100]]',
+    );
     const seen: number[] = [];
     for (let cuts = 0; cuts < 20 && !(await followed(workflow, seen, 4)); cuts++);
     const history = await world.history(workflow);
@@ -95,7 +115,11 @@ describe('a task over HTTP', () => {
 
   it('can be cancelled while its tool runs, and the tool is told', async () => {
     const workflow = await world.submit('wait [[plan: tool counter__slow {"ms":60000}; say never]]');
-    await until(10_000, async () => ((await world.history(workflow)).some((event) => event.type === 'attempt.reserved' && event.data.owes.kind === 'tool') ? true : undefined));
+    await until(10_000, async () =>
+      (await world.history(workflow)).some((event) => event.type === 'attempt.reserved' && event.data.owes.kind === 'tool')
+        ? true
+        : undefined,
+    );
     expect((await world.api(`/api/v1/tasks/${workflow}/cancel`, { method: 'POST', body: '{}' })).status).toBe(202);
     expect(await world.ended(workflow, 5_000)).toMatchObject({ status: 'cancelled' });
     const again = await world.api(`/api/v1/tasks/${workflow}/cancel`, { method: 'POST', body: '{}' });
@@ -120,7 +144,9 @@ describe('a task over HTTP', () => {
 
 /** Reads at most `events` more of the stream, then cuts it. @returns whether the stream had ended by itself */
 async function followed(workflow: string, seen: number[], events: number): Promise<boolean> {
-  const response = await world.api(`/api/v1/tasks/${workflow}/events`, { headers: { accept: 'text/event-stream', 'last-event-id': String(seen.at(-1) ?? 0) } });
+  const response = await world.api(`/api/v1/tasks/${workflow}/events`, {
+    headers: { accept: 'text/event-stream', 'last-event-id': String(seen.at(-1) ?? 0) },
+  });
   let text = '';
   let taken = 0;
   const decoder = new TextDecoder();
@@ -139,8 +165,21 @@ async function followed(workflow: string, seen: number[], events: number): Promi
   return true;
 }
 
+describe('what a task can use', () => {
+  it('is listed: the tenant’s tools of all servers by their own names, and the models with their prices', async () => {
+    const tools = await json<{ data: readonly { name: string; effect: string }[] }>(world.api('/api/v1/tools'));
+    expect(tools.data.map(({ name, effect }) => [name, effect])).toContainEqual(['counter__increment', 'non_idempotent']);
+    const models = await json<{ data: { models: readonly { id: string; priced: boolean }[] } }>(world.api('/api/v1/models'));
+    expect(models.data.models.find(({ id }) => id === 'stub-model')).toMatchObject({
+      priced: true,
+      inputMicroUsdPerMillionTokens: 1_000_000,
+    });
+  });
+});
+
 describe('bad input', () => {
-  const post = (body: string, headers: Record<string, string> = {}): Promise<Response> => world.api('/api/v1/tasks', { method: 'POST', body, headers });
+  const post = (body: string, headers: Record<string, string> = {}): Promise<Response> =>
+    world.api('/api/v1/tasks', { method: 'POST', body, headers });
   it.each([
     ['no JSON', '{', 400],
     ['a blank task', JSON.stringify({ task: '   ' }), 400],
@@ -155,7 +194,12 @@ describe('bad input', () => {
     const answer = await post(body);
     expect(answer.status).toBe(status);
     expect(answer.headers.get('content-type')).toContain('application/problem+json');
-    expect(await answer.json()).toMatchObject({ code: expect.any(String), detail: expect.any(String), next: expect.any(String), correlationId: expect.any(String) });
+    expect(await answer.json()).toMatchObject({
+      code: expect.any(String),
+      detail: expect.any(String),
+      next: expect.any(String),
+      correlationId: expect.any(String),
+    });
   });
 
   it('a task of 10,000 words is done', async () => {
@@ -205,27 +249,38 @@ describe('on the record', () => {
     await world.api(`/api/v1/tasks/${CANARY}`);
     const events = await world.sql<{ n: number }>('select count(*)::int as n from es.event where envelope::text like $1', [`%${CANARY}%`]);
     expect(events[0]?.n).toBe(0);
-    const tables = await world.sql<{ name: string }>("select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname in ('es', 'read')");
+    const tables = await world.sql<{ name: string }>(
+      "select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname in ('es', 'read')",
+    );
     for (const { name } of tables) {
       const [row] = await world.sql<{ n: number }>(`select count(*)::int as n from ${name} t where t::text like $1`, [`%${CANARY}%`]);
       expect([name, row?.n]).toEqual([name, 0]);
     }
     const logs = join(dirname(world.crashFile), 'logs');
-    for (const file of await readdir(logs)) expect([file, (await readFile(join(logs, file), 'utf8')).includes(CANARY)]).toEqual([file, false]);
+    for (const file of await readdir(logs))
+      expect([file, (await readFile(join(logs, file), 'utf8')).includes(CANARY)]).toEqual([file, false]);
     for (const secret of [world.stack.apiKey('acme'), world.stack.nats.password('orchestrator')]) {
-      for (const file of await readdir(logs)) expect([file, (await readFile(join(logs, file), 'utf8')).includes(secret)]).toEqual([file, false]);
+      for (const file of await readdir(logs))
+        expect([file, (await readFile(join(logs, file), 'utf8')).includes(secret)]).toEqual([file, false]);
     }
   });
 
   it('two instances of every service share the work', async () => {
-    const workflows = await Promise.all(Array.from({ length: 60 }, (_, i) => world.submit(`share ${i} [[plan: tool counter__read {}; say ok]]`)));
+    const workflows = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => world.submit(`share ${i} [[plan: tool counter__read {}; say ok]]`)),
+    );
     await Promise.all(workflows.map((workflow) => world.ended(workflow)));
-    const rows = await world.sql<{ worker: string }>("select distinct envelope->'data'->>'worker' as worker from es.event where type = 'attempt.settled' and stream_id = any ($1)", [workflows]);
+    const rows = await world.sql<{ worker: string }>(
+      "select distinct envelope->'data'->>'worker' as worker from es.event where type = 'attempt.settled' and stream_id = any ($1)",
+      [workflows],
+    );
     const instances = (service: string): number => rows.filter((row) => row.worker.startsWith(`${service}/`)).length;
     expect([instances('analyzer'), instances('llm-router'), instances('tool-runner')]).toEqual([2, 2, 2]);
     const owners = await world.sql<{ owner: string; n: number }>('select owner, count(*)::int as n from es.partition group by owner');
     expect(owners.map((row) => row.n)).toEqual([8, 8]);
-    const status = await json<{ data: { services: readonly { name: string; instances: readonly unknown[] }[] } }>(world.api('/api/v1/status'));
+    const status = await json<{ data: { services: readonly { name: string; instances: readonly unknown[] }[] } }>(
+      world.api('/api/v1/status'),
+    );
     expect(status.data.services.map((service) => service.instances.length)).toEqual([2, 2, 2, 2, 2, 2]);
   });
 });

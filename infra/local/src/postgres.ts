@@ -211,7 +211,8 @@ async function killCluster(child: ChildProcess): Promise<void> {
   while (sessions.some((pid) => runningProcess(pid)?.command === 'postgres')) await wait(2);
 }
 
-async function createDatabases(url: string, names: readonly string[]): Promise<void> {
+/** Makes the databases that do not exist yet, as the superuser of `url`. */
+export async function createDatabases(url: string, names: readonly string[]): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   try {

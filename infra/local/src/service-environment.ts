@@ -1,4 +1,5 @@
 /** What each service is told through its environment: its own variables and nothing else. */
+import { existsSync, readFileSync } from 'node:fs';
 import { type ServiceName } from '@mandate/contracts';
 import { delimiter, dirname, join } from 'node:path';
 import { cacheFolder } from './paths.ts';
@@ -34,15 +35,24 @@ export function modelProviderEnvironment(env: NodeJS.ProcessEnv = process.env): 
   ]);
 }
 
-/** The environment of a service, without what differs between its instances. */
+/** The environment of a service on this machine, without what differs between its instances. */
 export function serviceEnvironment(service: ServiceName, around: ServiceSurroundings): Record<string, string> {
+  return { ...commonEnvironment(), ...serviceVariables(service, around) };
+}
+
+/** What a service must be told wherever it runs: where its servers are, and its own secrets. */
+export function serviceVariables(service: ServiceName, around: ServiceSurroundings): Record<string, string> {
   return {
-    ...commonEnvironment(),
     NATS_URL: around.natsUrl,
     NATS_USER: service,
     NATS_PASSWORD: around.secrets.nats[service] ?? '',
     ...ownVariables(service, around),
   };
+}
+
+function variablesIn(toolsFile: string): readonly string[] {
+  const text = existsSync(toolsFile) ? readFileSync(toolsFile, 'utf8') : '';
+  return [...text.matchAll(/\$\{([A-Z][A-Z0-9_]*)\}/g)].flatMap(([, name]) => name ?? []);
 }
 
 function ownVariables(service: ServiceName, { secrets, databaseUrl, toolsFile }: ServiceSurroundings): Record<string, string> {
@@ -54,7 +64,8 @@ function ownVariables(service: ServiceName, { secrets, databaseUrl, toolsFile }:
     case 'llm-router':
       return { COMMAND_KEY: secrets.commandKeys.llm };
     case 'tool-runner':
-      return { COMMAND_KEY: secrets.commandKeys.tool, MANDATE_TOOLS_FILE: toolsFile };
+      // What the tools file names as ${NAME}, and nothing else of the operator's environment.
+      return { ...pick(process.env, variablesIn(toolsFile)), COMMAND_KEY: secrets.commandKeys.tool, MANDATE_TOOLS_FILE: toolsFile };
     case 'orchestrator':
       return {
         ...stores('orchestrator'),

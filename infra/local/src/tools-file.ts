@@ -28,8 +28,16 @@ const readOnlyTools = [
   'read_multiple_files',
 ] as const;
 
+type ToolsFileOptions = {
+  readonly tenants: readonly string[];
+  /** Folder that agents may read. */
+  readonly files: string;
+  /** The file server's program. @default the one that is installed here */
+  readonly fileServer?: string;
+};
+
 /** Writes the tools file of a data folder, or brings its `files` server up to date, and returns where it is. */
-export async function writeToolsFile(home: string, options: { tenants: readonly string[]; files: string }): Promise<string> {
+export async function writeToolsFile(home: string, options: ToolsFileOptions): Promise<string> {
   const file = join(home, 'tools.json');
   const stored = await readIfThere(file);
   const servers = stored === undefined ? [filesServer(options)] : parseServers(file, stored);
@@ -58,13 +66,13 @@ export async function copyOfRepository(home: string): Promise<string> {
   return folder;
 }
 
-function filesServer(options: { tenants: readonly string[]; files: string }): ToolServer {
-  const entry = join(repositoryRoot, 'infra/local/node_modules/@modelcontextprotocol/server-filesystem/dist/index.js');
+function filesServer(options: ToolsFileOptions): ToolServer {
+  const installed = join(repositoryRoot, 'infra/local/node_modules/@modelcontextprotocol/server-filesystem/dist/index.js');
   return {
     name: 'files',
     transport: 'stdio',
     command: 'node',
-    args: [entry, options.files],
+    args: [options.fileServer ?? installed, options.files],
     grants: [{ tools: readOnlyTools, effect: 'read_only' }],
     tenants: options.tenants,
   };

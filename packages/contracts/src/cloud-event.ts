@@ -4,7 +4,8 @@ import { fact, tenantId, word } from './fields.ts';
 import { jsonDepth, LIMITS } from './limits.ts';
 
 /**
- * Everything on the bus is one CloudEvent 1.0 in structured JSON (CloudEvents NATS protocol binding 1.0.2).
+ * Tasks, commands, results and events are CloudEvents 1.0 in structured JSON (CloudEvents NATS protocol binding 1.0.2);
+ * heartbeats, queries, catalogues and claims are bare.
  * Extension attributes: `tenant`, `traceparent` (W3C), `causationid`, `correlationid`.
  */
 export const cloudEvent = z.object({
@@ -25,7 +26,9 @@ export const cloudEvent = z.object({
 });
 export type CloudEvent<Data = unknown> = Omit<z.infer<typeof cloudEvent>, 'data'> & { readonly data: Data };
 
-export type Parsed<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: ParkReason; readonly detail: string };
+export type Parsed<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly reason: ParkReason; readonly detail: string };
 
 const parked = (reason: ParkReason, detail: string): Parsed<never> => ({ ok: false, reason, detail });
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -34,7 +37,11 @@ const utf8 = new TextDecoder('utf-8', { fatal: true });
  * Bytes from outside to a CloudEvent: size, encoding, depth, JSON, envelope, in this order, so that nothing expensive
  * is done with something hostile. The detail names fields, never their values.
  */
-export function parseCloudEvent(bytes: Uint8Array, maxBytes: number = LIMITS.messageBytes, trust: 'none' | 'signed' = 'none'): Parsed<CloudEvent> {
+export function parseCloudEvent(
+  bytes: Uint8Array,
+  maxBytes: number = LIMITS.messageBytes,
+  trust: 'none' | 'signed' = 'none',
+): Parsed<CloudEvent> {
   if (bytes.length > maxBytes) return parked('too_large', `${bytes.length} bytes; at most ${maxBytes}`);
   let text: string;
   try {
@@ -74,6 +81,8 @@ export function splitType(type: string): readonly [name: string, version: string
 export function issues(error: z.ZodError): string {
   return error.issues
     .slice(0, 5)
-    .map((issue) => `${issue.path.join('.') || 'data'}: ${issue.code === 'unrecognized_keys' ? 'unknown field' : issue.message.slice(0, 120)}`)
+    .map(
+      (issue) => `${issue.path.join('.') || 'data'}: ${issue.code === 'unrecognized_keys' ? 'unknown field' : issue.message.slice(0, 120)}`,
+    )
     .join('; ');
 }

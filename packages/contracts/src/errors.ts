@@ -17,9 +17,9 @@ export const PARK_REASONS = {
   unknown_version: 'Use version v1 of the message type.',
   invalid_data: 'Match the JSON Schema of the message type.',
   foreign_tenant: 'Publish under your own tenant: it comes from the credential.',
-  wrong_partition: 'Let the server map task.<tenant>.<request>; do not publish to in.> yourself.',
+  wrong_partition:
+    'Publish to task.<tenant>.<request> and let the server map it; cancel a task on the subject of the request that started it.',
   bad_signature: 'The command was not signed by the orchestrator with this service’s key.',
-  unknown_workflow: 'The workflow does not exist, or it belongs to another tenant.',
   handler_failed: 'Handling it failed repeatedly; see the error and report it.',
 } as const;
 export type ParkReason = keyof typeof PARK_REASONS;

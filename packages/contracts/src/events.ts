@@ -10,7 +10,12 @@ import { taskOptions } from './messages/tasks.ts';
  */
 const figures = z.object({ moneyMicroUsd: microUsd, tokens: count, modelCalls: count, toolCalls: count });
 /** What is left can be negative when a provider charged more than its own list price. */
-const signedFigures = z.object({ moneyMicroUsd: z.number().int(), tokens: z.number().int(), modelCalls: z.number().int(), toolCalls: z.number().int() });
+const signedFigures = z.object({
+  moneyMicroUsd: z.number().int(),
+  tokens: z.number().int(),
+  modelCalls: z.number().int(),
+  toolCalls: z.number().int(),
+});
 const limits = figures.extend({ children: count, contextTokens: count, deadlineAt: epochMs });
 const effect = fact(z.enum(['read_only', 'idempotent', 'non_idempotent']));
 const callRef = z.object({ version: count, index: count });
@@ -37,12 +42,23 @@ const answer = z.discriminatedUnion('kind', [
   }),
   z.object({ kind: fact(z.literal('tool')), isError: z.boolean(), resultBytes: count, truncated: z.boolean() }),
 ]);
-const failure = z.object({ code: word, retryable: z.boolean(), billed: fact(z.enum(['no', 'maybe', 'yes'])), retryAfterMs: count.optional() });
+const failure = z.object({
+  code: word,
+  retryable: z.boolean(),
+  billed: fact(z.enum(['no', 'maybe', 'yes'])),
+  retryAfterMs: count.optional(),
+});
 const ended = z.object({ spent: figures, steps: count });
 
 /** Schema of each event type's `data`, at its current version. A past version keeps its schema and gets an upcaster. */
 export const EVENT_SCHEMAS = {
-  'task.submitted': z.object({ request: token, source: fact(z.enum(['gateway', 'bus'])), bodyHash: sha256Hex, taskBytes: count, options: taskOptions }),
+  'task.submitted': z.object({
+    request: token,
+    source: fact(z.enum(['gateway', 'bus'])),
+    bodyHash: sha256Hex,
+    taskBytes: count,
+    options: taskOptions,
+  }),
   'task.rejected': z.object({ code: refusalCode, message: shortText }),
   'mandate.granted': z.object({
     agent: token,
@@ -61,7 +77,12 @@ export const EVENT_SCHEMAS = {
     }),
     timing: z.object({ queueMs: count, analyzeMs: count, llmMs: count, toolMs: count, graceMs: count }),
   }),
-  'decision.made': z.object({ agent: token, pattern: fact(z.enum(PATTERN_NAMES)), chosenBy: fact(z.enum(['client', 'analysis', 'default'])), reasons: z.array(word) }),
+  'decision.made': z.object({
+    agent: token,
+    pattern: fact(z.enum(PATTERN_NAMES)),
+    chosenBy: fact(z.enum(['client', 'analysis', 'default'])),
+    reasons: z.array(word),
+  }),
   'attempt.reserved': z.object({
     attempt: token,
     step: token,
@@ -111,7 +132,7 @@ export const EVENT_VERSIONS: Readonly<Record<WorkflowEventType, number>> = Objec
 ) as Record<WorkflowEventType, number>;
 
 /**
- * The envelope as it is stored: its exact bytes are hashed, columns beside it are checked copies.
+ * The envelope as it is stored: its exact bytes are hashed, columns beside it are copies.
  * `hash(version) = sha256(hash(version - 1) ‖ these bytes)`, starting from 32 zero bytes.
  */
 export const storedEvent = z.object({
@@ -159,5 +180,7 @@ export function upcast(stored: StoredEvent): StoredEvent {
     data = up(data);
     if (version + 1 === current) return { ...stored, schema: current, data } as StoredEvent;
   }
-  throw new UnknownEventVersion(`${stored.id} is ${stored.type} version ${stored.schema}; this build knows version ${current ?? 'none'}. Run a newer build.`);
+  throw new UnknownEventVersion(
+    `${stored.id} is ${stored.type} version ${stored.schema}; this build knows version ${current ?? 'none'}. Run a newer build.`,
+  );
 }

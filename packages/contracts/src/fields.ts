@@ -8,7 +8,8 @@ import { z } from 'zod';
 export const fact = <T extends z.ZodType>(schema: T): T => schema.meta({ holds: 'fact' }) as T;
 export const content = <T extends z.ZodType>(schema: T): T => schema.meta({ holds: 'content' }) as T;
 
-export const holdsOf = (schema: z.ZodType): 'fact' | 'content' | undefined => z.globalRegistry.get(schema)?.['holds'] as 'fact' | 'content' | undefined;
+export const holdsOf = (schema: z.ZodType): 'fact' | 'content' | undefined =>
+  z.globalRegistry.get(schema)?.['holds'] as 'fact' | 'content' | undefined;
 
 /** A single subject token. */
 export const token = fact(z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 of A-Z a-z 0-9 _ -'));

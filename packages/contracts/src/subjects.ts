@@ -6,7 +6,8 @@ export const subjects = {
   /** Where another service publishes a task; the server maps it to `in.<p>.task.<tenant>.<request>`. */
   task: (tenant: string, request: string): string => `task.${tenant}.${request}`,
   command: (kind: 'analyze' | 'llm' | 'tool', partition: number, tenant: string): string => `cmd.${kind}.${partition}.${tenant}`,
-  event: (partition: number, tenant: string, workflow: string, type: string): string => `evt.${partition}.${tenant}.${workflow}.${type.replace('.', '-')}`,
+  event: (partition: number, tenant: string, workflow: string, type: string): string =>
+    `evt.${partition}.${tenant}.${workflow}.${type.replace('.', '-')}`,
   /** Receipts and results of one request; core NATS, sent again when the request is repeated. */
   out: (tenant: string, request: string): string => `out.${tenant}.${request}`,
   claim: (workflow: string, attempt: string): string => `claim.${workflow}.${attempt}`,

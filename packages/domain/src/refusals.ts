@@ -20,7 +20,7 @@ export const REFUSALS = {
   ToolNotAllowed: 'Use one of the tools in your list; a tenant administrator can grant more.',
   ToolArgumentsInvalid: 'Call the tool again with arguments that match its schema.',
   TooManyCallsInOneTurn: 'Ask for fewer tool calls in one turn.',
-  IdempotencyConflict: 'Use a new Idempotency-Key for a different task.',
+  IdempotencyConflict: 'Use a new request id (over HTTP: a new Idempotency-Key) for a different task.',
   MandateTooLarge: 'Ask for less than the ceiling, or have the operator raise it.',
   PatternUnknown: 'Use one of the patterns that the error names.',
   ModelUnknown: 'Use a model of GET /api/v1/models, or leave options.model out.',

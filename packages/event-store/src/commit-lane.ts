@@ -78,7 +78,10 @@ function mergeByStream(batch: readonly Entry[]): StreamWrite[] {
   const merged = new Map<string, StreamWrite>();
   for (const { write } of batch) {
     const before = merged.get(write.stream);
-    merged.set(write.stream, before === undefined ? write : { ...write, expectedVersion: before.expectedVersion, events: [...before.events, ...write.events] });
+    merged.set(
+      write.stream,
+      before === undefined ? write : { ...write, expectedVersion: before.expectedVersion, events: [...before.events, ...write.events] },
+    );
   }
   return [...merged.values()];
 }

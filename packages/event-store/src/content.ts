@@ -11,10 +11,20 @@ export interface ContentReader {
   close(): Promise<void>;
 }
 
-export async function openContent(options: { readonly databaseUrl: string; readonly keysUrl: string; readonly masterKeyFile: string; readonly onError?: (error: Error) => void }): Promise<ContentReader> {
+export async function openContent(options: {
+  readonly databaseUrl: string;
+  readonly keysUrl: string;
+  readonly masterKeyFile: string;
+  readonly onError?: (error: Error) => void;
+}): Promise<ContentReader> {
   const report = options.onError === undefined ? {} : { onError: options.onError };
   const keys = await DataKeys.open({ url: options.keysUrl, masterKeyFile: options.masterKeyFile, ...report });
-  const pool = new pg.Pool({ connectionString: options.databaseUrl, max: 4, connectionTimeoutMillis: 3_000, application_name: 'mandate-content' });
+  const pool = new pg.Pool({
+    connectionString: options.databaseUrl,
+    max: 4,
+    connectionTimeoutMillis: 3_000,
+    application_name: 'mandate-content',
+  });
   pool.on('error', (error) => options.onError?.(error));
   return {
     read: async (rows) => {
@@ -28,7 +38,10 @@ export async function openContent(options: { readonly databaseUrl: string; reado
         .catch((error: unknown) => {
           throw translate(error);
         });
-      return openAll(keys, found.rows.map((row) => ({ stream: row.stream_id, version: row.version, keyId: row.key_id, body: row.body })));
+      return openAll(
+        keys,
+        found.rows.map((row) => ({ stream: row.stream_id, version: row.version, keyId: row.key_id, body: row.body })),
+      );
     },
     close: async () => {
       await Promise.all([pool.end(), keys.close()]);
@@ -39,8 +52,47 @@ export async function openContent(options: { readonly databaseUrl: string; reado
 /** What a sealed content is about: authenticated with it. */
 export const aboutEvent = (stream: string, version: number): string => `${stream}/${version}`;
 
+/**
+ * The words of one stream: sealed until somebody asks. A workflow is loaded for its state far more often than for its
+ * words, and opening them is most of the work of loading a long one.
+ */
+export class SealedWords {
+  readonly #stream: string;
+  readonly #keys: ReadonlyMap<string, Buffer>;
+  readonly #sealed: Map<number, { readonly keyId: string; readonly body: Buffer }>;
+  readonly #opened = new Map<number, unknown>();
+
+  /** `keys`: by id; content whose key is missing was erased. */
+  constructor(
+    stream: string,
+    keys: ReadonlyMap<string, Buffer> = new Map(),
+    sealed: readonly { readonly version: number; readonly keyId: string; readonly body: Buffer }[] = [],
+  ) {
+    this.#stream = stream;
+    this.#keys = keys;
+    this.#sealed = new Map(sealed.map((row) => [row.version, row]));
+  }
+
+  get(version: number): unknown {
+    const sealed = this.#sealed.get(version);
+    const key = sealed === undefined ? undefined : this.#keys.get(sealed.keyId);
+    if (sealed !== undefined && key !== undefined) {
+      this.#sealed.delete(version);
+      this.#opened.set(version, JSON.parse(unseal(key, aboutEvent(this.#stream, version), sealed.body).toString('utf8')));
+    }
+    return this.#opened.get(version);
+  }
+
+  set(version: number, content: unknown): void {
+    this.#opened.set(version, content);
+  }
+}
+
 /** Opens sealed contents; those whose key was destroyed are left out. */
-export async function openAll(keys: DataKeys, sealed: readonly { readonly stream: string; readonly version: number; readonly keyId: string; readonly body: Buffer }[]): Promise<ReadonlyMap<string, unknown>> {
+async function openAll(
+  keys: DataKeys,
+  sealed: readonly { readonly stream: string; readonly version: number; readonly keyId: string; readonly body: Buffer }[],
+): Promise<ReadonlyMap<string, unknown>> {
   const found = await keys.get(sealed.map((row) => row.keyId));
   const opened = new Map<string, unknown>();
   for (const row of sealed) {

@@ -29,9 +29,14 @@ export class DataKeys {
   }
 
   /** `masterKeyFile` holds 32 bytes as 64 hex digits. @throws when it is missing or has another length */
-  static async open(options: { readonly url: string; readonly masterKeyFile: string; readonly onError?: (error: Error) => void }): Promise<DataKeys> {
+  static async open(options: {
+    readonly url: string;
+    readonly masterKeyFile: string;
+    readonly onError?: (error: Error) => void;
+  }): Promise<DataKeys> {
     const text = (await readFile(options.masterKeyFile, 'utf8')).trim();
-    if (!/^[0-9a-f]{64}$/i.test(text)) throw new Error(`${options.masterKeyFile} must hold 64 hex digits (32 bytes). Make one with: openssl rand -hex 32`);
+    if (!/^[0-9a-f]{64}$/i.test(text))
+      throw new Error(`${options.masterKeyFile} must hold 64 hex digits (32 bytes). Make one with: openssl rand -hex 32`);
     const pool = new pg.Pool({ connectionString: options.url, max: 2, connectionTimeoutMillis: 3_000, application_name: 'mandate-keys' });
     pool.on('error', (error) => options.onError?.(error));
     return new DataKeys(pool, Buffer.from(text, 'hex'));
@@ -54,15 +59,23 @@ export class DataKeys {
     const wanted = [...new Set(ids)];
     const missing = wanted.filter((id) => !this.#cache.has(id));
     if (missing.length > 0) {
-      const rows = await this.#pool.query<{ key_id: string; wrapped: Buffer }>({ name: 'keys', text: 'select key_id, wrapped from keys.data_key where key_id = any ($1)', values: [missing] }).catch((error: unknown) => {
-        throw translate(error);
-      });
+      const rows = await this.#pool
+        .query<{ key_id: string; wrapped: Buffer }>({
+          name: 'keys',
+          text: 'select key_id, wrapped from keys.data_key where key_id = any ($1)',
+          values: [missing],
+        })
+        .catch((error: unknown) => {
+          throw translate(error);
+        });
       for (const row of rows.rows) this.#remember(row.key_id, unseal(this.#master, row.key_id, row.wrapped));
     }
-    return new Map(wanted.flatMap((id) => {
-      const key = this.#cache.get(id);
-      return key === undefined ? [] : [[id, key] as const];
-    }));
+    return new Map(
+      wanted.flatMap((id) => {
+        const key = this.#cache.get(id);
+        return key === undefined ? [] : [[id, key] as const];
+      }),
+    );
   }
 
   async close(): Promise<void> {

@@ -18,6 +18,8 @@ export interface StreamWrite {
 export interface EncodedEvent {
   readonly version: number;
   readonly type: string;
+  /** Version of the type's schema. */
+  readonly schema: number;
   /** Decision time, epoch ms. */
   readonly at: number;
   /** The exact bytes that are hashed. */
@@ -56,15 +58,37 @@ const OPTIONS = '-c plan_cache_mode=force_generic_plan -c jit=off';
 
 const APPEND = {
   name: 'append',
-  text: 'select p, base from es.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19)',
+  text: 'select p, base from es.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23)',
 };
+
+/** Many values as one, with where each begins (from 1, as SQL counts) and how long it is. */
+function joined(parts: readonly Buffer[]): {
+  readonly bytes: Buffer;
+  readonly starts: readonly number[];
+  readonly lengths: readonly number[];
+} {
+  let next = 1;
+  const starts = parts.map((part) => {
+    const start = next;
+    next += part.length;
+    return start;
+  });
+  return { bytes: Buffer.concat(parts), starts, lengths: parts.map((part) => part.length) };
+}
 
 /** The append-only log in Postgres: append, read, and the leases that say who may append where. */
 export class EventLog {
   readonly #pool: pg.Pool;
 
   constructor(options: { readonly url: string; readonly connections?: number; readonly onError?: (error: Error) => void }) {
-    this.#pool = new pg.Pool({ connectionString: options.url, max: options.connections ?? 6, connectionTimeoutMillis: 3_000, keepAlive: true, application_name: 'mandate-event-log', options: OPTIONS });
+    this.#pool = new pg.Pool({
+      connectionString: options.url,
+      max: options.connections ?? 6,
+      connectionTimeoutMillis: 3_000,
+      keepAlive: true,
+      application_name: 'mandate-event-log',
+      options: OPTIONS,
+    });
     this.#pool.on('error', (error) => options.onError?.(error));
   }
 
@@ -79,7 +103,11 @@ export class EventLog {
   async append(writes: readonly StreamWrite[], epochs: ReadonlyMap<number, number>): Promise<ReadonlyMap<number, number>> {
     const partitions = [...new Set(writes.map((write) => write.partition))].sort((a, b) => a - b);
     const events = writes.flatMap((write, index) => write.events.map((event) => ({ s: index + 1, ...event })));
-    const contents = events.flatMap((event) => (event.content === undefined ? [] : [{ s: event.s, version: event.version, ...event.content }]));
+    const contents = events.flatMap((event) =>
+      event.content === undefined ? [] : [{ s: event.s, version: event.version, ...event.content }],
+    );
+    const envelopes = joined(events.map((event) => Buffer.from(event.envelope)));
+    const bodies = joined(contents.map((content) => content.body));
     const rows = await this.#query<{ p: number; base: string }>(APPEND, [
       partitions,
       partitions.map((p) => epochs.get(p) ?? -1),
@@ -88,18 +116,22 @@ export class EventLog {
       writes.map((write) => write.tenant),
       writes.map((write) => write.expectedVersion),
       writes.map((write) => write.events.length),
-      writes.map((write) => write.headHash),
+      Buffer.concat(writes.map((write) => write.headHash)),
       writes.map((write) => write.open),
       events.map((event) => event.s),
       events.map((event) => event.version),
       events.map((event) => event.type),
-      events.map((event) => event.envelope),
-      events.map((event) => event.hash),
       events.map((event) => event.at),
+      envelopes.starts,
+      envelopes.lengths,
+      envelopes.bytes,
+      Buffer.concat(events.map((event) => event.hash)),
       contents.map((content) => content.s),
       contents.map((content) => content.version),
       contents.map((content) => content.keyId),
-      contents.map((content) => content.body),
+      bodies.starts,
+      bodies.lengths,
+      bodies.bytes,
     ]);
     return new Map(rows.map((row) => [row.p, Number(row.base)]));
   }
@@ -111,9 +143,17 @@ export class EventLog {
 
   /** Every stream of a partition that still owes something. */
   async readOpenStreams(partition: number): Promise<readonly StoredStream[]> {
-    const open = await this.#query<{ stream_id: string }>({ name: 'open', text: 'select stream_id from es.stream where p = $1 and open' }, [partition]);
+    const open = await this.#query<{ stream_id: string }>({ name: 'open', text: 'select stream_id from es.stream where p = $1 and open' }, [
+      partition,
+    ]);
     const found: StoredStream[] = [];
-    for (let i = 0; i < open.length; i += 500) found.push(...(await this.#readStreams(partition, open.slice(i, i + 500).map((row) => row.stream_id))));
+    for (let i = 0; i < open.length; i += 500)
+      found.push(
+        ...(await this.#readStreams(
+          partition,
+          open.slice(i, i + 500).map((row) => row.stream_id),
+        )),
+      );
     return found;
   }
 
@@ -121,7 +161,10 @@ export class EventLog {
     if (streams.length === 0) return [];
     const [events, contents] = await Promise.all([
       this.#query<{ stream_id: string; tenant_id: string; envelope: StoredEvent; hash: Buffer }>(
-        { name: 'stream-events', text: 'select stream_id, tenant_id, envelope, hash from es.event where p = $1 and stream_id = any ($2) order by stream_id, version' },
+        {
+          name: 'stream-events',
+          text: 'select stream_id, tenant_id, envelope, hash from es.event where p = $1 and stream_id = any ($2) order by stream_id, version',
+        },
         [partition, streams],
       ),
       this.#query<{ stream_id: string; version: number; key_id: string; body: Buffer }>(
@@ -139,7 +182,11 @@ export class EventLog {
   }
 
   /** Events of one partition from a position on, as they are stored. */
-  async readPositions(partition: number, from: number, limit: number): Promise<readonly { readonly position: number; readonly envelope: string }[]> {
+  async readPositions(
+    partition: number,
+    from: number,
+    limit: number,
+  ): Promise<readonly { readonly position: number; readonly envelope: string }[]> {
     const rows = await this.#query<{ pos: string; envelope: string }>(
       { name: 'positions', text: 'select pos, envelope::text from es.event where p = $1 and pos >= $2 order by pos limit $3' },
       [partition, from, limit],
@@ -158,12 +205,20 @@ export class EventLog {
       { name: 'take', text: "select * from es.take_partitions($1, $2 * interval '1 ms', $3)" },
       [owner, ttlMs, wanted],
     );
-    return rows.map((row) => ({ partition: row.p, epoch: Number(row.epoch), nextPosition: Number(row.next_pos), publishedPosition: Number(row.published_pos) }));
+    return rows.map((row) => ({
+      partition: row.p,
+      epoch: Number(row.epoch),
+      nextPosition: Number(row.next_pos),
+      publishedPosition: Number(row.published_pos),
+    }));
   }
 
   /** Prolongs the owner's leases. @returns the partitions that it still owns, and how many owners live */
   async keepPartitions(owner: string, ttlMs: number): Promise<{ readonly owned: readonly number[]; readonly members: number }> {
-    const [row] = await this.#query<{ members: number; owned: number[] }>({ name: 'keep', text: "select * from es.keep_partitions($1, $2 * interval '1 ms')" }, [owner, ttlMs]);
+    const [row] = await this.#query<{ members: number; owned: number[] }>(
+      { name: 'keep', text: "select * from es.keep_partitions($1, $2 * interval '1 ms')" },
+      [owner, ttlMs],
+    );
     return { owned: row?.owned ?? [], members: row?.members ?? 1 };
   }
 
@@ -176,32 +231,48 @@ export class EventLog {
   }
 
   /** Notes how far the events of a partition were published. Ignored when the epoch is over. */
-  async notePublished(positions: readonly { readonly partition: number; readonly epoch: number; readonly position: number }[]): Promise<void> {
+  async notePublished(
+    positions: readonly { readonly partition: number; readonly epoch: number; readonly position: number }[],
+  ): Promise<void> {
     if (positions.length === 0) return;
     await this.#query(
-      { name: 'published', text: 'update es.partition l set published_pos = n.pos from unnest($1::smallint[], $2::bigint[], $3::bigint[]) n (p, epoch, pos) where l.p = n.p and l.epoch = n.epoch' },
+      {
+        name: 'published',
+        text: 'update es.partition l set published_pos = n.pos from unnest($1::smallint[], $2::bigint[], $3::bigint[]) n (p, epoch, pos) where l.p = n.p and l.epoch = n.epoch',
+      },
       [positions.map((n) => n.partition), positions.map((n) => n.epoch), positions.map((n) => n.position)],
     );
   }
 
   async park(message: ParkedMessage): Promise<void> {
     await this.#query(
-      { name: 'park', text: 'insert into es.parked (service, tenant_id, subject, reason, detail, sha256, key_id, body) values ($1,$2,$3,$4,$5,$6,$7,$8) on conflict do nothing' },
+      {
+        name: 'park',
+        text: 'insert into es.parked (service, tenant_id, subject, reason, detail, sha256, key_id, body) values ($1,$2,$3,$4,$5,$6,$7,$8) on conflict do nothing',
+      },
       [message.service, message.tenant, message.subject, message.reason, message.detail, message.sha256, message.keyId, message.body],
     );
   }
 
   async saveArtifact(hash: string, kind: string, body: string): Promise<void> {
-    await this.#query({ name: 'artifact-save', text: 'insert into es.artifact (hash, kind, body) values ($1, $2, $3) on conflict do nothing' }, [hash, kind, body]);
+    await this.#query(
+      { name: 'artifact-save', text: 'insert into es.artifact (hash, kind, body) values ($1, $2, $3) on conflict do nothing' },
+      [hash, kind, body],
+    );
   }
 
   async readArtifact(hash: string): Promise<string | undefined> {
-    const [row] = await this.#query<{ body: string }>({ name: 'artifact-read', text: 'select body from es.artifact where hash = $1' }, [hash]);
+    const [row] = await this.#query<{ body: string }>({ name: 'artifact-read', text: 'select body from es.artifact where hash = $1' }, [
+      hash,
+    ]);
     return row?.body;
   }
 
   async latestArtifact(kind: string): Promise<{ readonly hash: string; readonly body: string } | undefined> {
-    const [row] = await this.#query<{ hash: string; body: string }>({ name: 'artifact-latest', text: 'select hash, body from es.artifact where kind = $1 order by at desc limit 1' }, [kind]);
+    const [row] = await this.#query<{ hash: string; body: string }>(
+      { name: 'artifact-latest', text: 'select hash, body from es.artifact where kind = $1 order by at desc limit 1' },
+      [kind],
+    );
     return row;
   }
 
@@ -216,7 +287,10 @@ export class EventLog {
     await this.#pool.end();
   }
 
-  async #query<Row extends pg.QueryResultRow>(statement: { readonly name: string; readonly text: string }, values: readonly unknown[]): Promise<Row[]> {
+  async #query<Row extends pg.QueryResultRow>(
+    statement: { readonly name: string; readonly text: string },
+    values: readonly unknown[],
+  ): Promise<Row[]> {
     try {
       return (await this.#pool.query<Row>({ ...statement, values: [...values] })).rows;
     } catch (error) {

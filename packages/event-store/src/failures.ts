@@ -30,8 +30,11 @@ export function translate(error: unknown): Error {
     if (error.code === 'ES001') return new WrongExpectedVersion((error.detail ?? '').split(','), error);
     if (error.code === 'ES002') return new Fenced(error.message, { cause: error });
     // Class 08 connection, 53 resources, 57 operator intervention, 40 serialization and deadlock, 25006 read only.
-    if (/^(08|53|57|40)/.test(error.code ?? '') || error.code === '25006') return new StoreUnavailable(`Postgres: ${error.message}`, { cause: error });
+    if (/^(08|53|57|40)/.test(error.code ?? '') || error.code === '25006')
+      return new StoreUnavailable(`Postgres: ${error.message}`, { cause: error });
     return error;
   }
-  return error instanceof Error ? new StoreUnavailable(`Postgres: ${error.message}`, { cause: error }) : new StoreUnavailable(String(error));
+  return error instanceof Error
+    ? new StoreUnavailable(`Postgres: ${error.message}`, { cause: error })
+    : new StoreUnavailable(String(error));
 }

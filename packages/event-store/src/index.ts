@@ -1,5 +1,5 @@
 export { CommitLane } from './commit-lane.ts';
-export { aboutEvent, type ContentReader, openAll, openContent } from './content.ts';
+export { aboutEvent, type ContentReader, openContent, SealedWords } from './content.ts';
 export { chain, seal, sha256Hex, unseal } from './content-cipher.ts';
 export { type DataKey, DataKeys } from './data-keys.ts';
 export { type EncodedEvent, EventLog, type ParkedMessage, type StoredStream, type StreamWrite, type TakenPartition } from './event-log.ts';

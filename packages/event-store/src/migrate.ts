@@ -46,14 +46,22 @@ async function role(client: pg.Client, name: string, password: string): Promise<
 }
 
 async function applyAll(client: pg.Client, database: 'log' | 'keys', log: ((line: string) => void) | undefined): Promise<void> {
-  await client.query('create table if not exists public.migration (name text primary key, sha256 text not null, at timestamptz not null default now())');
+  await client.query(
+    'create table if not exists public.migration (name text primary key, sha256 text not null, at timestamptz not null default now())',
+  );
   const folder = new URL(`../migrations/${database}/`, import.meta.url);
-  const applied = new Map((await client.query<{ name: string; sha256: string }>('select name, sha256 from public.migration')).rows.map((row) => [row.name, row.sha256]));
+  const applied = new Map(
+    (await client.query<{ name: string; sha256: string }>('select name, sha256 from public.migration')).rows.map((row) => [
+      row.name,
+      row.sha256,
+    ]),
+  );
   for (const name of (await readdir(folder)).sort()) {
     const sql = await readFile(new URL(name, folder), 'utf8');
     const sha256 = createHash('sha256').update(sql).digest('hex');
     const known = applied.get(name);
-    if (known !== undefined && known !== sha256) throw new Error(`migration ${database}/${name} was edited after it had been applied. Restore the file and add a new one.`);
+    if (known !== undefined && known !== sha256)
+      throw new Error(`migration ${database}/${name} was edited after it had been applied. Restore the file and add a new one.`);
     if (known !== undefined) continue;
     await client.query('begin');
     await client.query(sql);

@@ -17,7 +17,9 @@ import { API_PREFIX } from './bus.ts';
 export function natsConfig(options: { readonly tenants: readonly string[] }): string {
   const speakers: readonly Speaker[] = [
     ...SERVICES.map((service): Speaker => ({ user: service, account: accountName(service), party: service })),
-    ...options.tenants.map((tenant): Speaker => ({ user: tenantUser(tenant), account: accountName(tenantUser(tenant)), party: 'tenant', tenant })),
+    ...options.tenants.map(
+      (tenant): Speaker => ({ user: tenantUser(tenant), account: accountName(tenantUser(tenant)), party: 'tenant', tenant }),
+    ),
   ];
   const shares = speakers.flatMap((speaker) => [...storedShares(speaker), ...toldShares(speaker, speakers), ...askedShares(speaker)]);
   return [
@@ -59,7 +61,9 @@ interface Share {
 function storedShares(speaker: Speaker): readonly Share[] {
   const share = (subject: string): Share => ({ kind: 'service', by: 'BUS', to: speaker.account, subject });
   const api = (subject: string, streamed = false): Share => ({ ...share(`$JS.API.${subject}`), as: `${API_PREFIX}.${subject}`, streamed });
-  const published = FLOW.filter((route) => route.over === 'stream' && route.from.includes(speaker.party)).map((route) => share(subjectFor(route, speaker)));
+  const published = FLOW.filter((route) => route.over === 'stream' && route.from.includes(speaker.party)).map((route) =>
+    share(subjectFor(route, speaker)),
+  );
   const consumed = CONSUMERS.filter((consumer) => consumer.owner === speaker.party).flatMap(({ stream, name }) => [
     api(`CONSUMER.INFO.${stream}.${name}`),
     api(`CONSUMER.MSG.NEXT.${stream}.${name}`, true),
@@ -79,7 +83,9 @@ function toldShares(speaker: Speaker, all: readonly Speaker[]): readonly Share[]
   return FLOW.filter((route) => (route.over === 'told' || route.stream === 'EVT') && route.from.includes(speaker.party)).flatMap((route) =>
     all
       .filter((listener) => route.to.includes(listener.party) && listener.account !== speaker.account)
-      .map((listener): Share => ({ kind: 'stream', by: speaker.account, to: listener.account, subject: heardBy(route, speaker, listener) })),
+      .map(
+        (listener): Share => ({ kind: 'stream', by: speaker.account, to: listener.account, subject: heardBy(route, speaker, listener) }),
+      ),
   );
 }
 
@@ -95,7 +101,11 @@ function subjectFor(route: Route, speaker: Speaker): string {
   return route.subject.replace('<tenant>', speaker.tenant ?? '*');
 }
 
-const STOPPED: Partial<Record<Party, string>> = { analyzer: 'ctl.stop.analyze', 'llm-router': 'ctl.stop.llm', 'tool-runner': 'ctl.stop.tool' } satisfies Partial<Record<ServiceName, string>>;
+const STOPPED: Partial<Record<Party, string>> = {
+  analyzer: 'ctl.stop.analyze',
+  'llm-router': 'ctl.stop.llm',
+  'tool-runner': 'ctl.stop.tool',
+} satisfies Partial<Record<ServiceName, string>>;
 
 function heardBy(route: Route, speaker: Speaker, listener: Speaker): string {
   if (route.subject === 'ctl.stop.*') return STOPPED[listener.party] ?? route.subject;
@@ -103,7 +113,12 @@ function heardBy(route: Route, speaker: Speaker, listener: Speaker): string {
 }
 
 function accountText(account: string, user: string, shares: readonly Share[], extra: readonly string[]): string {
-  const imports = shares.filter((share) => share.to === account).map((share) => `{ ${share.kind}: { account: ${share.by}, subject: "${share.subject}" }${share.as === undefined ? '' : `, to: "${share.as}"`} }`);
+  const imports = shares
+    .filter((share) => share.to === account)
+    .map(
+      (share) =>
+        `{ ${share.kind}: { account: ${share.by}, subject: "${share.subject}" }${share.as === undefined ? '' : `, to: "${share.as}"`} }`,
+    );
   const lines = [
     `users: [{ user: "${user}", password: $${passwordVariable(user)} }]`,
     ...extra,
@@ -113,10 +128,14 @@ function accountText(account: string, user: string, shares: readonly Share[], ex
   return [`  ${account} {`, ...lines.map((line) => `    ${line}`), '  }'].join('\n');
 }
 
-const block = (name: string, entries: readonly string[]): readonly string[] => (entries.length === 0 ? [] : [`${name}: [`, ...entries.map((entry) => `  ${entry}`), ']']);
+const block = (name: string, entries: readonly string[]): readonly string[] =>
+  entries.length === 0 ? [] : [`${name}: [`, ...entries.map((entry) => `  ${entry}`), ']'];
 
 /** One export per subject, naming every account that may import it. */
 function exportsOf(shares: readonly Share[]): readonly string[] {
   const bySubject = Map.groupBy(shares, (share) => `${share.kind}: "${share.subject}"`);
-  return [...bySubject].map(([what, group]) => `{ ${what}, accounts: [${group.map((share) => share.to).join(', ')}]${group.some((share) => share.streamed) ? ', response_type: stream' : ''} }`);
+  return [...bySubject].map(
+    ([what, group]) =>
+      `{ ${what}, accounts: [${group.map((share) => share.to).join(', ')}]${group.some((share) => share.streamed) ? ', response_type: stream' : ''} }`,
+  );
 }

@@ -52,7 +52,11 @@ export class Bus {
   }
 
   /** Publishes into a stream and waits until the server has stored it. Pipelined: many may be in flight. */
-  publish(subject: string, body: Uint8Array | string, options?: { readonly id?: string; readonly headers?: Readonly<Record<string, string>> }): Promise<{ readonly duplicate: boolean; readonly sequence: number }> {
+  publish(
+    subject: string,
+    body: Uint8Array | string,
+    options?: { readonly id?: string; readonly headers?: Readonly<Record<string, string>> },
+  ): Promise<{ readonly duplicate: boolean; readonly sequence: number }> {
     return this.#publisher.publish(subject, body, options);
   }
 
@@ -76,7 +80,18 @@ export class Bus {
         handler(message)
           // An answer beyond the server's max_payload is refused by `respond`: that too is a failure of the handler.
           .then((value) => message.respond(JSON.stringify(value)))
-          .catch(() => message.respond(JSON.stringify({ ok: false, problem: { code: 'internal', message: `${subject} could not be answered.`, next: 'Try again; see the log of the answering service.' } })))
+          .catch(() =>
+            message.respond(
+              JSON.stringify({
+                ok: false,
+                problem: {
+                  code: 'internal',
+                  message: `${subject} could not be answered.`,
+                  next: 'Try again; see the log of the answering service.',
+                },
+              }),
+            ),
+          )
           .catch(() => undefined);
       },
     });
@@ -95,7 +110,10 @@ export class Bus {
    */
   async incarnation(): Promise<string> {
     const info = (await this.ask(`${this.apiPrefix}.STREAM.INFO.CLAIMS`, '')) as { created?: string; error?: { description?: string } };
-    if (info.created === undefined) throw new Error(`stream CLAIMS: ${info.error?.description ?? 'not found'}. Provision the bus (npm start does; in a cluster run the provision job).`);
+    if (info.created === undefined)
+      throw new Error(
+        `stream CLAIMS: ${info.error?.description ?? 'not found'}. Provision the bus (npm start does; in a cluster run the provision job).`,
+      );
     return info.created;
   }
 

@@ -32,7 +32,13 @@ export async function streamsMissing(options: AdminOptions): Promise<boolean> {
 }
 
 async function asAdmin<T>(options: AdminOptions, work: (manager: JetStreamManager) => Promise<T>): Promise<T> {
-  const nc = await connect({ servers: options.servers.split(','), user: options.user, pass: options.password, name: 'provisioner', timeout: 5_000 });
+  const nc = await connect({
+    servers: options.servers.split(','),
+    user: options.user,
+    pass: options.password,
+    name: 'provisioner',
+    timeout: 5_000,
+  });
   try {
     return await work(await jetstreamManager(nc));
   } finally {
@@ -56,7 +62,10 @@ async function provisionStream(manager: JetStreamManager, spec: StreamSpec): Pro
     ...(spec.transform === undefined ? {} : { subject_transform: { src: spec.transform.from, dest: spec.transform.to } }),
   };
   const known = await manager.streams.info(spec.name).catch(() => undefined);
-  const { config } = known === undefined ? await manager.streams.add({ ...wanted, first_seq: firstSequence() }) : await manager.streams.update(spec.name, wanted);
+  const { config } =
+    known === undefined
+      ? await manager.streams.add({ ...wanted, first_seq: firstSequence() })
+      : await manager.streams.update(spec.name, wanted);
   refuseDifference(`stream ${spec.name}`, wanted, config as unknown as Record<string, unknown>);
 }
 
@@ -85,6 +94,8 @@ async function provisionConsumer(manager: JetStreamManager, spec: ConsumerSpec, 
 function refuseDifference(what: string, wanted: Record<string, unknown>, got: Record<string, unknown>): void {
   for (const [field, value] of Object.entries(wanted)) {
     if (JSON.stringify(got[field] ?? false) === JSON.stringify(value ?? false)) continue;
-    throw new ProvisionFailed(`${what}: asked for ${field} = ${JSON.stringify(value)}, the server has ${JSON.stringify(got[field])}. It needs nats-server 2.10 or later.`);
+    throw new ProvisionFailed(
+      `${what}: asked for ${field} = ${JSON.stringify(value)}, the server has ${JSON.stringify(got[field])}. It needs nats-server 2.10 or later.`,
+    );
   }
 }

@@ -43,7 +43,11 @@ export class Publisher {
     nc.subscribe(`${this.#inbox}.*`, { callback: (error, message) => (error === null ? this.#answered(message) : undefined) });
   }
 
-  async publish(subject: string, body: Uint8Array | string, options: { readonly id?: string; readonly headers?: Readonly<Record<string, string>> } = {}): Promise<{ readonly duplicate: boolean; readonly sequence: number }> {
+  async publish(
+    subject: string,
+    body: Uint8Array | string,
+    options: { readonly id?: string; readonly headers?: Readonly<Record<string, string>> } = {},
+  ): Promise<{ readonly duplicate: boolean; readonly sequence: number }> {
     if (this.#waiting.size >= WINDOW) await new Promise<void>((go) => this.#queue.push(go));
     return new Promise((resolve, reject) => {
       const token = (this.#next++).toString(36);
@@ -60,11 +64,16 @@ export class Publisher {
 
   /** Resolves when nothing is in flight any more, however it ended. */
   async drain(): Promise<void> {
-    await Promise.allSettled([...this.#waiting.values()].map((waiting) => new Promise<void>((done) => {
-      const { resolve, reject } = waiting;
-      waiting.resolve = (ack) => (resolve(ack), done());
-      waiting.reject = (error) => (reject(error), done());
-    })));
+    await Promise.allSettled(
+      [...this.#waiting.values()].map(
+        (waiting) =>
+          new Promise<void>((done) => {
+            const { resolve, reject } = waiting;
+            waiting.resolve = (ack) => (resolve(ack), done());
+            waiting.reject = (error) => (reject(error), done());
+          }),
+      ),
+    );
     clearInterval(this.#sweep);
   }
 
@@ -72,7 +81,9 @@ export class Publisher {
     const waiting = this.#settle(message.subject.slice(this.#inbox.length + 1));
     if (waiting === undefined) return;
     if (message.headers?.code === 503) {
-      waiting.reject(new PublishFailed(`nothing stores ${waiting.subject}: its stream is missing or this account may not publish there`, NO_STREAM));
+      waiting.reject(
+        new PublishFailed(`nothing stores ${waiting.subject}: its stream is missing or this account may not publish there`, NO_STREAM),
+      );
       return;
     }
     const ack = message.json<{ seq: number; duplicate?: boolean; error?: { err_code: number; description: string } }>();
@@ -96,12 +107,16 @@ export class Publisher {
     for (const [token, waiting] of this.#waiting) {
       if (waiting.since > before) break;
       this.#settle(token);
-      waiting.reject(new PublishFailed(`${waiting.subject}: no acknowledgement within ${ANSWER_WITHIN_MS} ms; it may or may not be stored`, NO_ANSWER));
+      waiting.reject(
+        new PublishFailed(`${waiting.subject}: no acknowledgement within ${ANSWER_WITHIN_MS} ms; it may or may not be stored`, NO_ANSWER),
+      );
     }
   }
 }
 
-function headersOf(options: { readonly id?: string; readonly headers?: Readonly<Record<string, string>> }): { headers?: ReturnType<typeof natsHeaders> } {
+function headersOf(options: { readonly id?: string; readonly headers?: Readonly<Record<string, string>> }): {
+  headers?: ReturnType<typeof natsHeaders>;
+} {
   if (options.id === undefined && options.headers === undefined) return {};
   const headers = natsHeaders();
   if (options.id !== undefined) headers.set('Nats-Msg-Id', options.id);

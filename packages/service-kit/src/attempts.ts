@@ -1,6 +1,20 @@
 import { createHash, randomUUID } from 'node:crypto';
 import {
-  type AttemptResult, type Command, LIMITS, parseCloudEvent, parseMessage, type ParkReason, startGrant, stopNotice, subjects, TYPES, WORKER_ERRORS, type WorkerAnswer, type WorkerErrorCode, WORKER_ACK_WAIT_MS, WORKERS,
+  type AttemptResult,
+  type Command,
+  LIMITS,
+  parseCloudEvent,
+  parseMessage,
+  type ParkReason,
+  startGrant,
+  stopNotice,
+  subjects,
+  TYPES,
+  WORKER_ERRORS,
+  type WorkerAnswer,
+  type WorkerErrorCode,
+  WORKER_ACK_WAIT_MS,
+  WORKERS,
 } from '@mandate/contracts';
 import { claim, consume, type Consumption, type Delivery, isSigned, SIGNATURE_HEADER } from '@mandate/messaging';
 import { LRUCache } from 'lru-cache';
@@ -47,7 +61,17 @@ export class StepFailed extends Error {
   /** Usage that came with the failure. */
   readonly answer: WorkerAnswer | undefined;
 
-  constructor(code: WorkerErrorCode, message: string, details: { readonly billed: 'no' | 'maybe' | 'yes'; readonly retryable?: boolean; readonly retryAfterMs?: number | undefined; readonly answer?: WorkerAnswer; readonly cause?: unknown }) {
+  constructor(
+    code: WorkerErrorCode,
+    message: string,
+    details: {
+      readonly billed: 'no' | 'maybe' | 'yes';
+      readonly retryable?: boolean;
+      readonly retryAfterMs?: number | undefined;
+      readonly answer?: WorkerAnswer;
+      readonly cause?: unknown;
+    },
+  ) {
     super(message, { cause: details.cause });
     this.code = code;
     this.billed = details.billed;
@@ -59,7 +83,10 @@ export class StepFailed extends Error {
 
 const GRANT_AGAIN_MS = 1_000;
 
-export function serveAttempts<Schema extends z.ZodType<Command>>(context: ServiceContext<unknown>, options: AttemptsOptions<Schema>): Consumption {
+export function serveAttempts<Schema extends z.ZodType<Command>>(
+  context: ServiceContext<unknown>,
+  options: AttemptsOptions<Schema>,
+): Consumption {
   const { bus, log, instance, presence } = context;
   const service = WORKERS[options.kind].consumer;
   const stopped = new LRUCache<string, true>({ max: 50_000, ttl: 30 * 60_000 });
@@ -69,8 +96,18 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   const inHand = new Set<string>();
   const running = new Map<string, AbortController>();
   const grants = new Map<string, (grant: z.infer<typeof startGrant>) => void>();
-  const duration = new Histogram({ name: 'mandate_attempt_duration_seconds', help: 'Time from delivery to stored result.', labelNames: ['kind', 'outcome'], registers: [context.metrics] });
-  const parkedCount = new Counter({ name: 'mandate_messages_parked_total', help: 'Messages that could not be handled.', labelNames: ['reason'], registers: [context.metrics] });
+  const duration = new Histogram({
+    name: 'mandate_attempt_duration_seconds',
+    help: 'Time from delivery to stored result.',
+    labelNames: ['kind', 'outcome'],
+    registers: [context.metrics],
+  });
+  const parkedCount = new Counter({
+    name: 'mandate_messages_parked_total',
+    help: 'Messages that could not be handled.',
+    labelNames: ['reason'],
+    registers: [context.metrics],
+  });
   const key = (workflow: string, attempt: string): string => `${workflow}/${attempt}`;
   let incarnation = { value: '', at: 0 };
 
@@ -81,7 +118,9 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
       if (!parsed.ok) return;
       for (const attempt of parsed.value.attempts) {
         stopped.set(key(parsed.value.workflow, attempt), true);
-        running.get(key(parsed.value.workflow, attempt))?.abort(new StepFailed('cancelled', 'The task was cancelled.', { billed: 'maybe' }));
+        running
+          .get(key(parsed.value.workflow, attempt))
+          ?.abort(new StepFailed('cancelled', 'The task was cancelled.', { billed: 'maybe' }));
       }
     }),
     ...(options.kind === 'tool'
@@ -99,12 +138,22 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
     const started = performance.now();
     const command = await read(delivery);
     if (command === undefined) return delivery.ack();
-    const span = context.tracing.start(`attempt ${options.kind}`, { parent: command.traceparent, kind: 'consumer', attributes: { 'mandate.workflow': command.data.workflow, 'mandate.attempt': command.data.attempt } });
+    const span = context.tracing.start(`attempt ${options.kind}`, {
+      parent: command.traceparent,
+      kind: 'consumer',
+      attributes: { 'mandate.workflow': command.data.workflow, 'mandate.attempt': command.data.attempt },
+    });
     try {
       const result = await attempt(command.data, delivery, span);
       if (result === undefined) return;
       if (result.outcome !== 'succeeded') span.fail(result.failure?.code ?? result.outcome);
-      const finished: AttemptResult = { ...result, workflow: command.data.workflow, attempt: command.data.attempt, worker: `${service}/${instance}`, durationMs: Math.round(performance.now() - started) };
+      const finished: AttemptResult = {
+        ...result,
+        workflow: command.data.workflow,
+        attempt: command.data.attempt,
+        worker: `${service}/${instance}`,
+        durationMs: Math.round(performance.now() - started),
+      };
       crashPoint(`before-publish:${options.kind}`);
       await report(command.data, TYPES.attemptResult, finished, `${command.id}.result.${finished.outcome}`, command.id, span.traceparent);
       crashPoint(`after-publish:${options.kind}`);
@@ -117,8 +166,11 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   }
 
   /** The command, or undefined after parking what cannot be read. */
-  async function read(delivery: Delivery): Promise<{ readonly id: string; readonly traceparent: string | undefined; readonly data: z.infer<Schema> } | undefined> {
-    if (!isSigned(options.commandKey, delivery.bytes, delivery.header(SIGNATURE_HEADER))) return park(delivery, 'bad_signature', `header ${SIGNATURE_HEADER} is missing or wrong`);
+  async function read(
+    delivery: Delivery,
+  ): Promise<{ readonly id: string; readonly traceparent: string | undefined; readonly data: z.infer<Schema> } | undefined> {
+    if (!isSigned(options.commandKey, delivery.bytes, delivery.header(SIGNATURE_HEADER)))
+      return park(delivery, 'bad_signature', `header ${SIGNATURE_HEADER} is missing or wrong`);
     const event = parseCloudEvent(delivery.bytes, LIMITS.messageBytes, 'signed');
     if (!event.ok) return park(delivery, event.reason, event.detail);
     const parsed = parseMessage(event.value, options.type, options.schema);
@@ -147,27 +199,40 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
     }
   }
 
-  async function admitAndRun(command: z.infer<Schema>, delivery: Delivery, span: ActiveSpan, guard: 'none' | 'claim' | 'start'): Promise<Outcome | undefined> {
+  async function admitAndRun(
+    command: z.infer<Schema>,
+    delivery: Delivery,
+    span: ActiveSpan,
+    guard: 'none' | 'claim' | 'start',
+  ): Promise<Outcome | undefined> {
     const name = key(command.workflow, command.attempt);
     if (guard !== 'none' && command.bus !== (await currentBus(command.bus))) return { outcome: 'lost' };
     crashPoint(`before-claim:${options.kind}`);
-    const admission = guard === 'none' ? 'go' : guard === 'claim' ? await takeClaim(command, delivery) : await askStart(command, delivery, span);
+    const admission =
+      guard === 'none' ? 'go' : guard === 'claim' ? await takeClaim(command, delivery) : await askStart(command, delivery, span);
     if (admission !== 'go') return admission === 'leave' ? undefined : admission;
     admitted.set(name, true);
     crashPoint(`after-claim:${options.kind}`);
     // Only now: whoever holds the claim can vouch that the attempt never ran, and that nobody will run it.
-    if (Date.now() > command.expiresAt) return failed('expired', new StepFailed('expired', 'The command expired before a worker took it.', { billed: 'no' }));
-    if (stopped.has(name)) return failed('cancelled', new StepFailed('cancelled', 'The task was cancelled before the call.', { billed: 'no' }));
+    if (Date.now() > command.expiresAt)
+      return failed('expired', new StepFailed('expired', 'The command expired before a worker took it.', { billed: 'no' }));
+    if (stopped.has(name))
+      return failed('cancelled', new StepFailed('cancelled', 'The task was cancelled before the call.', { billed: 'no' }));
     const controller = new AbortController();
     running.set(name, controller);
-    const timer = setTimeout(() => controller.abort(new StepFailed('timeout', `No answer within ${command.timeoutMs} ms.`, { billed: 'maybe' })), command.timeoutMs);
+    const timer = setTimeout(
+      () => controller.abort(new StepFailed('timeout', `No answer within ${command.timeoutMs} ms.`, { billed: 'maybe' })),
+      command.timeoutMs,
+    );
     try {
       const answer = await raceAbort(options.run(command, { signal: controller.signal, span }), controller.signal);
       crashPoint(`after-call:${options.kind}`);
       return { outcome: 'succeeded', answer };
     } catch (error) {
-      const failure = error instanceof StepFailed ? error : new StepFailed('internal', (error as Error).message, { billed: 'maybe', cause: error });
-      if (failure.code === 'internal') log.error({ err: error, workflow: command.workflow, attempt: command.attempt }, 'attempt failed unexpectedly');
+      const failure =
+        error instanceof StepFailed ? error : new StepFailed('internal', (error as Error).message, { billed: 'maybe', cause: error });
+      if (failure.code === 'internal')
+        log.error({ err: error, workflow: command.workflow, attempt: command.attempt }, 'attempt failed unexpectedly');
       // A non-idempotent call that was cut off may have happened: that is not a failure, it is unknown.
       if (guard === 'start' && failure.billed !== 'no') return failed('unknown', failure);
       return failed(failure.code === 'cancelled' ? 'cancelled' : 'failed', failure);
@@ -201,7 +266,14 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
     grants.set(name, answered.resolve);
     const ask = (): void => {
       const id = `${command.workflow}-${command.attempt}.start.${instance}.${Date.now()}`;
-      report(command, TYPES.attemptStart, { workflow: command.workflow, attempt: command.attempt, runner: instance }, id, id, span.traceparent).catch(() => undefined);
+      report(
+        command,
+        TYPES.attemptStart,
+        { workflow: command.workflow, attempt: command.attempt, runner: instance },
+        id,
+        id,
+        span.traceparent,
+      ).catch(() => undefined);
       asked += 1;
       if (asked > 3 && Date.now() > command.expiresAt + command.timeoutMs) answered.resolve(undefined);
     };
@@ -227,7 +299,17 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
 
   async function report(command: Command, type: string, data: unknown, id: string, causation: string, traceparent: string): Promise<void> {
     const partition = Number(command.workflow.slice(3, 5));
-    const message = JSON.stringify({ specversion: '1.0', id, source: `/mandate/${service}/${instance}`, type, time: new Date().toISOString(), tenant: command.tenant, traceparent, causationid: causation, data });
+    const message = JSON.stringify({
+      specversion: '1.0',
+      id,
+      source: `/mandate/${service}/${instance}`,
+      type,
+      time: new Date().toISOString(),
+      tenant: command.tenant,
+      traceparent,
+      causationid: causation,
+      data,
+    });
     await untilStored(subjects.inbox(partition, service, command.tenant), message);
   }
 
@@ -235,10 +317,25 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
     parkedCount.inc({ reason });
     const [, , partition, tenant] = delivery.subject.split('.');
     const bytesSha256 = createHash('sha256').update(delivery.bytes).digest('hex');
-    const data = { service, tenant: tenant ?? null, subject: delivery.subject, reason, detail, bytesSha256, body: Buffer.from(delivery.bytes).toString('base64') };
+    const data = {
+      service,
+      tenant: tenant ?? null,
+      subject: delivery.subject,
+      reason,
+      detail,
+      bytesSha256,
+      body: Buffer.from(delivery.bytes).toString('base64'),
+    };
     const id = `parked-${bytesSha256}`;
     log.warn({ reason, detail, subject: delivery.subject }, 'command parked');
-    const message = JSON.stringify({ specversion: '1.0', id, source: `/mandate/${service}/${instance}`, type: TYPES.messageParked, time: new Date().toISOString(), data });
+    const message = JSON.stringify({
+      specversion: '1.0',
+      id,
+      source: `/mandate/${service}/${instance}`,
+      type: TYPES.messageParked,
+      time: new Date().toISOString(),
+      data,
+    });
     await untilStored(subjects.inbox(Number(partition), service, tenant ?? 'none'), message);
     return undefined;
   }
@@ -258,7 +355,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(context: Servic
   }
 
   async function currentBus(wanted: string): Promise<string> {
-    if (incarnation.value !== wanted || Date.now() - incarnation.at > 1_000) incarnation = { value: await bus.incarnation(), at: Date.now() };
+    if (incarnation.value !== wanted || Date.now() - incarnation.at > 1_000)
+      incarnation = { value: await bus.incarnation(), at: Date.now() };
     return incarnation.value;
   }
 

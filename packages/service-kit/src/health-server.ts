@@ -9,7 +9,12 @@ export interface Health {
 }
 
 /** `/livez`, `/readyz` and `/metrics` on a port of their own. */
-export async function serveHealth(options: { readonly host: string; readonly port: number; readonly registry: Registry; readonly ready: () => Health }): Promise<{ readonly url: string; stop(): Promise<void> }> {
+export async function serveHealth(options: {
+  readonly host: string;
+  readonly port: number;
+  readonly registry: Registry;
+  readonly ready: () => Health;
+}): Promise<{ readonly url: string; stop(): Promise<void> }> {
   const server: Server = createServer((request, response) => {
     const path = (request.url ?? '').split('?')[0];
     if (path === '/livez') return void response.end('ok\n');

@@ -47,7 +47,12 @@ export class Presence {
 }
 
 /** Tells this instance's heartbeat until stopped; the last one says that it leaves. */
-export function beat(bus: Bus, service: ServiceName, instance: string, describe: () => Omit<Heartbeat, 'service' | 'instance' | 'at' | 'leaving'>): { stop(): void } {
+export function beat(
+  bus: Bus,
+  service: ServiceName,
+  instance: string,
+  describe: () => Omit<Heartbeat, 'service' | 'instance' | 'at' | 'leaving'>,
+): { stop(): void } {
   const say = (leaving: boolean): void => {
     const told: Heartbeat = { service, instance, at: Date.now(), leaving, ...describe() };
     bus.tell(subjects.heartbeat(service, instance), JSON.stringify(told));

@@ -11,16 +11,23 @@ import { startTracing, type Tracing } from './tracing.ts';
 
 /** Variables that every service reads. A secret is never printed: `--print-config` masks the fields named in `secrets`. */
 const commonConfig = z.object({
-  NATS_URL: z.string().min(1),
-  NATS_USER: z.string().min(1),
-  NATS_PASSWORD: z.string().min(1),
+  NATS_URL: z.string().min(1).describe('nats://host:port, several separated by commas'),
+  NATS_USER: z.string().min(1).describe('the account of this service'),
+  NATS_PASSWORD: z.string().min(1).describe('its password'),
   /** Unique per process start: a restarted process is another instance. */
-  MANDATE_SERVICE_INSTANCE: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/).optional(),
-  HEALTH_HOST: z.string().default('127.0.0.1'),
-  HEALTH_PORT: z.coerce.number().int().min(0).max(65535).default(0),
-  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
-  OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional(),
-  NODE_ENV: z.string().default('development'),
+  MANDATE_SERVICE_INSTANCE: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/)
+    .optional()
+    .describe('name of this process, another one at every start; drawn when not given'),
+  HEALTH_HOST: z.string().default('127.0.0.1').describe('where /livez, /readyz and /metrics are served'),
+  HEALTH_PORT: z.coerce.number().int().min(0).max(65535).default(0).describe('0 takes a free port'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'])
+    .default('info')
+    .describe('of the JSON lines on standard output'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.string().optional().describe('where traces go over HTTP; without it none are recorded'),
+  NODE_ENV: z.string().default('development').describe('production forbids crash points'),
 });
 export type CommonConfig = z.infer<typeof commonConfig>;
 
@@ -69,7 +76,10 @@ export class ConfigInvalid extends Error {
 }
 
 /** Starts a service in this process. `runService` adds what a process of its own needs. */
-export async function startService<Schema extends z.ZodObject>(definition: ServiceDefinition<Schema>, env: NodeJS.ProcessEnv): Promise<RunningService> {
+export async function startService<Schema extends z.ZodObject>(
+  definition: ServiceDefinition<Schema>,
+  env: NodeJS.ProcessEnv,
+): Promise<RunningService> {
   const config = readConfig(definition, env);
   const instance = config.MANDATE_SERVICE_INSTANCE ?? `${definition.name}-${randomBytes(4).toString('hex')}`;
   const log = createLogger(definition.name, instance, config.LOG_LEVEL);
@@ -83,18 +93,24 @@ export async function startService<Schema extends z.ZodObject>(definition: Servi
     password: config.NATS_PASSWORD,
     name: instance,
     onStatus: (status) => log.info({ bus: status.type, detail: status.detail }, 'bus'),
+  }).catch((cause: unknown) => {
+    throw new ConfigInvalid(
+      `NATS at ${config.NATS_URL} does not let ${config.NATS_USER} in: ${(cause as Error).message}. Check NATS_URL, NATS_USER and NATS_PASSWORD, and that the server runs.`,
+      { cause },
+    );
   });
   const presence = new Presence(bus);
   const startedAt = Date.now();
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
-  let working: Working | undefined;
+  const doing: { working?: Working } = {};
   const ready = (): Health => {
-    const health = working?.ready() ?? { ok: false, missing: ['starting'] };
+    const health = doing.working?.ready() ?? { ok: false, missing: ['starting'] };
     return bus.connected ? health : { ok: false, missing: ['nats', ...health.missing] };
   };
   const health = await serveHealth({ host: config.HEALTH_HOST, port: config.HEALTH_PORT, registry: metrics, ready });
-  working = await definition.start({ config, instance, log, bus, tracing, metrics, presence });
+  const working = await definition.start({ config, instance, log, bus, tracing, metrics, presence });
+  doing.working = working;
   const beating = beat(bus, definition.name, instance, () => {
     const eventLoopDelayMs = Math.round(delay.mean / 1e4) / 100;
     delay.reset();
@@ -104,9 +120,9 @@ export async function startService<Schema extends z.ZodObject>(definition: Servi
       ready: ready().ok,
       rssBytes: process.memoryUsage.rss(),
       eventLoopDelayMs: Number.isFinite(eventLoopDelayMs) ? eventLoopDelayMs : 0,
-      inFlight: working?.inFlight?.() ?? 0,
+      inFlight: working.inFlight?.() ?? 0,
       health: health.url,
-      catalogHash: working?.catalogHash?.() ?? null,
+      catalogHash: working.catalogHash?.() ?? null,
     };
   });
   return {
@@ -134,10 +150,13 @@ export async function runService<Schema extends z.ZodObject>(definition: Service
   if (process.argv.includes('--help')) return void process.stdout.write(helpText(definition));
   let service: RunningService;
   try {
-    if (process.argv.includes('--print-config')) return void process.stdout.write(`${JSON.stringify(masked(definition, readConfig(definition, process.env)), null, 2)}\n`);
+    if (process.argv.includes('--print-config'))
+      return void process.stdout.write(`${JSON.stringify(masked(definition, readConfig(definition, process.env)), null, 2)}\n`);
     service = await startService(definition, process.env);
     // For whoever started it, whatever the log level.
-    process.stdout.write(`${JSON.stringify({ msg: 'ready', service: service.name, instance: service.instance, health: service.healthUrl, pid: process.pid })}\n`);
+    process.stdout.write(
+      `${JSON.stringify({ msg: 'ready', service: service.name, instance: service.instance, health: service.healthUrl, pid: process.pid })}\n`,
+    );
   } catch (error) {
     process.stderr.write(`${definition.name} could not start: ${(error as Error).message}\n`);
     process.exit(1);
@@ -153,24 +172,43 @@ export async function runService<Schema extends z.ZodObject>(definition: Service
   process.once('SIGINT', stop);
 }
 
-function readConfig<Schema extends z.ZodObject>(definition: ServiceDefinition<Schema>, env: NodeJS.ProcessEnv): z.infer<Schema> & CommonConfig {
+function readConfig<Schema extends z.ZodObject>(
+  definition: ServiceDefinition<Schema>,
+  env: NodeJS.ProcessEnv,
+): z.infer<Schema> & CommonConfig {
   const common = commonConfig.safeParse(env);
   const own = definition.config.safeParse(env);
-  const problems = [...(common.error?.issues ?? []), ...(own.error?.issues ?? [])].map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
-  if (!common.success || !own.success) throw new ConfigInvalid(`the environment is not right:\n${problems.join('\n')}\nSee ${definition.name} --help for every variable.`);
+  const problems = [...(common.error?.issues ?? []), ...(own.error?.issues ?? [])].map(
+    (issue) => `  ${issue.path.join('.')}: ${issue.message}`,
+  );
+  if (!common.success || !own.success)
+    throw new ConfigInvalid(`the environment is not right:\n${problems.join('\n')}\nSee ${definition.name} --help for every variable.`);
   return { ...common.data, ...own.data } as z.infer<Schema> & CommonConfig;
 }
 
-function masked<Schema extends z.ZodObject>(definition: ServiceDefinition<Schema>, config: Record<string, unknown>): Record<string, unknown> {
+function masked<Schema extends z.ZodObject>(
+  definition: ServiceDefinition<Schema>,
+  config: Record<string, unknown>,
+): Record<string, unknown> {
   const hidden = new Set<string>([...definition.secrets, 'NATS_PASSWORD']);
-  return Object.fromEntries(Object.entries(config).map(([name, value]) => [name, hidden.has(name) && value !== undefined ? '********' : value]));
+  return Object.fromEntries(
+    Object.entries(config).map(([name, value]) => [name, hidden.has(name) && value !== undefined ? '********' : value]),
+  );
 }
 
 function helpText<Schema extends z.ZodObject>(definition: ServiceDefinition<Schema>): string {
   const variables = Object.entries({ ...commonConfig.shape, ...definition.config.shape }).map(([name, schema]) => {
-    const optional = (schema as z.ZodType).safeParse(undefined).success;
+    const unset = (schema as z.ZodType).safeParse(undefined);
+    const when = unset.success ? (unset.data === undefined ? '' : ` [${JSON.stringify(unset.data)}]`) : ' (required)';
     const description = (schema as z.ZodType).description;
-    return `  ${name}${optional ? '' : ' (required)'}${description === undefined ? '' : `  ${description}`}`;
+    return `  ${name}${when}${description === undefined ? '' : `  ${description}`}`;
   });
-  return [`${definition.name}: a service of Mandate, configured by its environment.`, '', ...variables, '', 'Options: --help, --print-config (secrets masked)', ''].join('\n');
+  return [
+    `${definition.name}: a service of Mandate, configured by its environment.`,
+    '',
+    ...variables,
+    '',
+    'Options: --help, --print-config (secrets masked)',
+    '',
+  ].join('\n');
 }

@@ -15,11 +15,24 @@ export interface ActiveSpan {
 
 export interface Tracing {
   /** `parent`: the W3C trace context that came with the message; without it a new trace begins. */
-  start(name: string, options?: { readonly parent?: string | undefined; readonly kind?: 'server' | 'client' | 'consumer' | 'producer' | 'internal'; readonly attributes?: Attributes }): ActiveSpan;
+  start(
+    name: string,
+    options?: {
+      readonly parent?: string | undefined;
+      readonly kind?: 'server' | 'client' | 'consumer' | 'producer' | 'internal';
+      readonly attributes?: Attributes;
+    },
+  ): ActiveSpan;
   stop(): Promise<void>;
 }
 
-const KINDS = { server: SpanKind.SERVER, client: SpanKind.CLIENT, consumer: SpanKind.CONSUMER, producer: SpanKind.PRODUCER, internal: SpanKind.INTERNAL } as const;
+const KINDS = {
+  server: SpanKind.SERVER,
+  client: SpanKind.CLIENT,
+  consumer: SpanKind.CONSUMER,
+  producer: SpanKind.PRODUCER,
+  internal: SpanKind.INTERNAL,
+} as const;
 
 /**
  * Spans go to `OTEL_EXPORTER_OTLP_ENDPOINT` (OTLP over HTTP). Without it nothing is recorded, and the trace context is
@@ -29,7 +42,12 @@ export function startTracing(service: string, instance: string, version: string,
   if (endpoint === undefined || endpoint === '') return PASS_ON;
   const exporter = new OTLPTraceExporter({ url: `${endpoint.replace(/\/$/, '')}/v1/traces` });
   const provider = new TracerProvider({
-    resource: resourceFromAttributes({ 'service.name': service, 'service.instance.id': instance, 'service.version': version, 'service.namespace': 'mandate' }),
+    resource: resourceFromAttributes({
+      'service.name': service,
+      'service.instance.id': instance,
+      'service.version': version,
+      'service.namespace': 'mandate',
+    }),
     spanProcessors: [new BatchSpanProcessor({ exporter, scheduledDelayMillis: 500 })],
   });
   const tracer = provider.getTracer('mandate', version);
@@ -37,14 +55,23 @@ export function startTracing(service: string, instance: string, version: string,
 }
 
 const PASS_ON: Tracing = {
-  start: (_, options = {}) => ({ traceparent: options.parent ?? newTraceparent(), set: () => undefined, fail: () => undefined, end: () => undefined }),
+  start: (_, options = {}) => ({
+    traceparent: options.parent ?? newTraceparent(),
+    set: () => undefined,
+    fail: () => undefined,
+    end: () => undefined,
+  }),
   stop: () => Promise.resolve(),
 };
 
 const newTraceparent = (): string => `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`;
 
 function recorded(tracer: Tracer, name: string, options: NonNullable<Parameters<Tracing['start']>[1]>): ActiveSpan {
-  const span = tracer.startSpan(name, { kind: KINDS[options.kind ?? 'internal'], attributes: options.attributes ?? {} }, parentContext(options.parent));
+  const span = tracer.startSpan(
+    name,
+    { kind: KINDS[options.kind ?? 'internal'], attributes: options.attributes ?? {} },
+    parentContext(options.parent),
+  );
   return {
     traceparent: traceparentOf(span),
     set: (attributes) => void span.setAttributes(attributes),
@@ -58,7 +85,12 @@ const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/;
 function parentContext(traceparent: string | undefined): ReturnType<typeof context.active> {
   const match = traceparent === undefined ? null : TRACEPARENT.exec(traceparent);
   if (match?.[1] === undefined || match[2] === undefined || match[3] === undefined) return context.active();
-  return trace.setSpanContext(context.active(), { traceId: match[1], spanId: match[2], traceFlags: Number.parseInt(match[3], 16), isRemote: true });
+  return trace.setSpanContext(context.active(), {
+    traceId: match[1],
+    spanId: match[2],
+    traceFlags: Number.parseInt(match[3], 16),
+    isRemote: true,
+  });
 }
 
 function traceparentOf(span: Span): string {
@@ -67,5 +99,6 @@ function traceparentOf(span: Span): string {
 }
 
 /** A well-formed W3C trace context, or undefined: what comes from outside is not trusted. */
-export const validTraceparent = (text: string | undefined): string | undefined => (text !== undefined && TRACEPARENT.test(text) ? text : undefined);
+export const validTraceparent = (text: string | undefined): string | undefined =>
+  text !== undefined && TRACEPARENT.test(text) ? text : undefined;
 export const traceIdOf = (traceparent: string | undefined): string | undefined => TRACEPARENT.exec(traceparent ?? '')?.[1];

@@ -9,6 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { serversAreContainers, startPostgresContainer } from './containers.ts';
 
 /** Where the test run's PostgreSQL is; `freshDatabase` copies from it. */
 export type TestPostgres = {
@@ -31,7 +32,8 @@ declare module 'vitest' {
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
   if (project.vitest.projects.every((each) => each.name === 'unit')) return undefined;
   const dir = await mkdtemp(join(tmpdir(), 'mandate-tests-'));
-  const postgres = await startPostgres({ dir, password: password(), durability: 'off', maxConnections: 400 });
+  const start = serversAreContainers ? startPostgresContainer : startPostgres;
+  const postgres = await start({ dir, password: password(), durability: 'off', maxConnections: 400 });
   const stop = async (): Promise<void> => {
     await postgres.stop();
     await rm(dir, { recursive: true, force: true });

@@ -1,4 +1,13 @@
-import { type LlmCommand, llmCommand, type ModelCatalog, subjects, type ToolCatalog, toolCommand, TYPES, type WorkerAnswer } from '@mandate/contracts';
+import {
+  type LlmCommand,
+  llmCommand,
+  type ModelCatalog,
+  subjects,
+  type ToolCatalog,
+  toolCommand,
+  TYPES,
+  type WorkerAnswer,
+} from '@mandate/contracts';
 import { type RunningService, serveAttempts, type ServiceDefinition, startService, type Working } from '@mandate/service-kit';
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -15,7 +24,18 @@ export const instantTools: ToolCatalog = {
 export const instantModels: ModelCatalog = {
   priceVersion: 'instant@1',
   defaultModel: 'instant',
-  models: [{ id: 'instant', provider: 'instant', tier: 'cheap', contextTokens: 100_000, maxOutputTokens: 1_000, inputMicroUsdPerMillionTokens: 1_000_000, outputMicroUsdPerMillionTokens: 2_000_000, priced: true }],
+  models: [
+    {
+      id: 'instant',
+      provider: 'instant',
+      tier: 'cheap',
+      contextTokens: 100_000,
+      maxOutputTokens: 1_000,
+      inputMicroUsdPerMillionTokens: 1_000_000,
+      outputMicroUsdPerMillionTokens: 2_000_000,
+      priced: true,
+    },
+  ],
 };
 
 export interface InstantWorkers {
@@ -40,34 +60,61 @@ export function instantWorker(kind: 'llm' | 'tool', hooks: InstantHooks = {}): S
 }
 
 const instantModel = (hooks: InstantHooks): ServiceDefinition<typeof config> => ({
-  name: 'llm-router', config, secrets: ['COMMAND_KEY'],
-  start: async (context) => working(context, instantModels, serveAttempts(context, {
-    kind: 'llm', type: TYPES.llmRun, schema: llmCommand, commandKey: context.config.COMMAND_KEY, concurrency: 512, guard: () => 'claim',
-    run: async (command) => {
-      hooks.onRun?.({ workflow: command.workflow, attempt: command.attempt });
-      await hooks.gate?.();
-      return modelAnswer(command);
-    },
-  })),
+  name: 'llm-router',
+  config,
+  secrets: ['COMMAND_KEY'],
+  start: async (context) =>
+    working(
+      context,
+      instantModels,
+      serveAttempts(context, {
+        kind: 'llm',
+        type: TYPES.llmRun,
+        schema: llmCommand,
+        commandKey: context.config.COMMAND_KEY,
+        concurrency: 512,
+        guard: () => 'claim',
+        run: async (command) => {
+          hooks.onRun?.({ workflow: command.workflow, attempt: command.attempt });
+          await hooks.gate?.();
+          return modelAnswer(command);
+        },
+      }),
+    ),
 });
 
 const instantTool = (hooks: InstantHooks): ServiceDefinition<typeof config> => ({
-  name: 'tool-runner', config, secrets: ['COMMAND_KEY'],
-  start: async (context) => working(context, instantTools, serveAttempts(context, {
-    kind: 'tool', type: TYPES.toolRun, schema: toolCommand, commandKey: context.config.COMMAND_KEY, concurrency: 512, guard: (command) => (command.body.effect === 'non_idempotent' ? 'start' : 'claim'),
-    run: async (command) => {
-      hooks.onRun?.({ workflow: command.workflow, attempt: command.attempt, tool: command.body.tool });
-      await hooks.gate?.();
-      return { kind: 'tool', isError: false, truncated: false, content: { text: 'seen' } };
-    },
-  })),
+  name: 'tool-runner',
+  config,
+  secrets: ['COMMAND_KEY'],
+  start: async (context) =>
+    working(
+      context,
+      instantTools,
+      serveAttempts(context, {
+        kind: 'tool',
+        type: TYPES.toolRun,
+        schema: toolCommand,
+        commandKey: context.config.COMMAND_KEY,
+        concurrency: 512,
+        guard: (command) => (command.body.effect === 'non_idempotent' ? 'start' : 'claim'),
+        run: async (command) => {
+          hooks.onRun?.({ workflow: command.workflow, attempt: command.attempt, tool: command.body.tool });
+          await hooks.gate?.();
+          return { kind: 'tool', isError: false, truncated: false, content: { text: 'seen' } };
+        },
+      }),
+    ),
 });
 
 /**
  * Workers that answer at once, over the real bus and the real worker's half of the protocol: what is left of a step is
  * the core. `[[turns:N]]` in the task makes N model calls with a tool call between them (`[[tool:core__send]]` says which).
  */
-export async function startInstantWorkers(env: (user: string) => NodeJS.ProcessEnv, keys: { readonly analyze: string; readonly llm: string; readonly tool: string }): Promise<InstantWorkers> {
+export async function startInstantWorkers(
+  env: (user: string) => NodeJS.ProcessEnv,
+  keys: { readonly analyze: string; readonly llm: string; readonly tool: string },
+): Promise<InstantWorkers> {
   const ran: InstantWorkers['ran'][number][] = [];
   let gate = Promise.resolve();
   const hooks: InstantHooks = { onRun: (run) => ran.push(run), gate: () => gate };
@@ -89,7 +136,11 @@ export async function startInstantWorkers(env: (user: string) => NodeJS.ProcessE
   };
 }
 
-function working(context: Parameters<ServiceDefinition<typeof config>['start']>[0], catalog: unknown, consumption: ReturnType<typeof serveAttempts>): Working {
+function working(
+  context: Parameters<ServiceDefinition<typeof config>['start']>[0],
+  catalog: unknown,
+  consumption: ReturnType<typeof serveAttempts>,
+): Working {
   const service = catalog === instantTools ? 'tool-runner' : 'llm-router';
   const answering = context.bus.answer(subjects.query(service, 'catalog'), service, async () => ({ ok: true, value: catalog }));
   const hash = createHash('sha256').update(JSON.stringify(catalog)).digest('hex');
@@ -112,8 +163,14 @@ function modelAnswer(command: LlmCommand): WorkerAnswer {
   const said = command.body.messages.filter((message) => message.role === 'assistant').length;
   const calls = said + 1 < turns ? [{ callId: `c${said}`, tool, args: {} }] : [];
   return {
-    kind: 'llm', provider: 'instant', model: 'instant', priceVersion: 'instant@1',
-    usage: { inputTokens: 20, outputTokens: 5, cachedInputTokens: 0, reasoningTokens: 0 }, costMicroUsd: 30, finishReason: calls.length > 0 ? 'tool_calls' : 'stop', upstreamRequests: 1,
+    kind: 'llm',
+    provider: 'instant',
+    model: 'instant',
+    priceVersion: 'instant@1',
+    usage: { inputTokens: 20, outputTokens: 5, cachedInputTokens: 0, reasoningTokens: 0 },
+    costMicroUsd: 30,
+    finishReason: calls.length > 0 ? 'tool_calls' : 'stop',
+    upstreamRequests: 1,
     content: { text: calls.length > 0 ? '' : `done after ${said + 1} turns`, calls },
   };
 }

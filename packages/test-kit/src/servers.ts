@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { inject } from 'vitest';
+import { serversAreContainers, startNatsContainer } from './containers.ts';
 import { keysTemplateDatabase, templateDatabase } from './global-setup.ts';
 
 export type FreshDatabase = {
@@ -71,9 +72,10 @@ export async function freshNats(options: { tenants?: readonly string[] } = {}): 
     return found;
   };
   const dir = await mkdtemp(join(tmpdir(), 'mandate-nats-'));
-  const nats = await startNats({ dir, config: natsConfig({ tenants }), env: natsPasswordVariables(passwords), storeKey: password() });
+  const start = serversAreContainers ? startNatsContainer : startNats;
+  const nats = await start({ dir, config: natsConfig({ tenants }), env: natsPasswordVariables(passwords), storeKey: password() });
   const stop = async (): Promise<void> => {
-    await nats.kill();
+    await (serversAreContainers ? nats.stop() : nats.kill());
     await rm(dir, { recursive: true, force: true });
   };
   const prepare = (): Promise<void> => provision({ servers: nats.url, user: 'admin', password: passwordOf('admin') });

@@ -428,6 +428,7 @@ test('the document of the doors is OpenAPI 3.1 and names every route', async () 
   expect(document.openapi).toBe('3.1.0');
   expect(Object.keys(document.paths).sort()).toEqual([
     '/api/v1/autonomous/execute',
+    '/api/v1/models',
     '/api/v1/status',
     '/api/v1/tasks',
     '/api/v1/tasks/{id}',
@@ -435,6 +436,7 @@ test('the document of the doors is OpenAPI 3.1 and names every route', async () 
     '/api/v1/tasks/{id}/events',
     '/api/v1/tasks/{id}/llm-calls',
     '/api/v1/tasks/{id}/tool-calls',
+    '/api/v1/tools',
   ]);
   expect(document.paths['/api/v1/tasks']?.post.requestBody.content['application/json']?.schema).toBeDefined();
   expect(document.components.schemas['Problem']).toBeDefined();

@@ -12,7 +12,10 @@ export type AskProjector = <N extends QueryName>(name: N, ask: QueryAsk<N>) => P
 export const projectorClient =
   (bus: Bus, accepted: AcceptedLately): AskProjector =>
   async (name, question) => {
-    const ask = 'workflow' in question && question.workflow !== undefined && accepted.has(question.workflow) ? { minVersion: 1, ...question } : question;
+    const ask =
+      'workflow' in question && question.workflow !== undefined && accepted.has(question.workflow)
+        ? { minVersion: 1, ...question }
+        : question;
     const reply = (await bus.ask(subjects.query('projector', name), JSON.stringify(ask), ANSWER_WITHIN_MS).catch((cause: unknown) => {
       throw unavailable('ProjectorUnavailable', 'No projector answers.', cause);
     })) as QueryReply<typeof name>;

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { createApp } from './http/create-app.ts';
 import { httpMetrics } from './http/http-metrics.ts';
 import { ApiKeys } from './identity/api-keys.ts';
+import { catalogRoutes } from './catalog-routes.ts';
 import { AcceptedLately } from './accepted-lately.ts';
 import { projectorClient } from './projector-client.ts';
 import { statusRoutes } from './status/status-routes.ts';
@@ -50,6 +51,7 @@ async function start(context: ServiceContext<Config>): Promise<Working> {
   });
   const ready = (): Health => (closing.signal.aborted ? { ok: false, missing: ['stopping'] } : { ok: true, missing: [] });
   const readyWithBus = (): Health => (bus.connected ? ready() : { ok: false, missing: ['nats', ...ready().missing] });
+  catalogRoutes(app, bus);
   const accepted = new AcceptedLately();
   taskRoutes(app, { bus, ask: projectorClient(bus, accepted), accepted, instance: context.instance, metrics, closing: closing.signal });
   statusRoutes(app, { presence: context.presence, registry, ready: readyWithBus });

@@ -40,7 +40,9 @@ export class Catalogs {
       if (beat.catalogHash === null || beat.catalogHash === known || !beat.ready || this.#asking.has(beat.service)) return;
       this.#asking.add(beat.service);
       this.#ask(context, beat.service, beat.catalogHash)
-        .catch((error: unknown) => this.#logger.warn({ problem: (error as Error).message, of: beat.service }, 'catalog not read; the next heartbeat tries again'))
+        .catch((error: unknown) =>
+          this.#logger.warn({ problem: (error as Error).message, of: beat.service }, 'catalog not read; the next heartbeat tries again'),
+        )
         .finally(() => this.#asking.delete(beat.service));
     });
   }
@@ -48,7 +50,10 @@ export class Catalogs {
   /** What is missing before a task can be taken up. */
   get missing(): readonly string[] {
     const toolsAwaited = this.#tools === undefined && Date.now() - this.#since < TOOLS_WITHIN_MS;
-    return [...(this.#models === undefined ? ['models (no llm-router has been heard yet)'] : []), ...(toolsAwaited ? ['tools (no tool-runner has been heard yet)'] : [])];
+    return [
+      ...(this.#models === undefined ? ['models (no llm-router has been heard yet)'] : []),
+      ...(toolsAwaited ? ['tools (no tool-runner has been heard yet)'] : []),
+    ];
   }
 
   /** What a new workflow of this tenant finds, or undefined while something is missing. */
@@ -56,7 +61,10 @@ export class Catalogs {
     if (this.#models === undefined || this.missing.length > 0) return undefined;
     const granted = (this.#tools?.catalog.tools ?? []).filter((tool) => tool.tenants.includes(tenant));
     const tools = granted.map((tool): GrantedTool => ({ name: tool.name, effect: tool.effect }));
-    const specs = toolSpecs(this.#tools?.catalog, tools.map((tool) => tool.name));
+    const specs = toolSpecs(
+      this.#tools?.catalog,
+      tools.map((tool) => tool.name),
+    );
     return {
       tools,
       catalogHash: tools.length === 0 ? null : (this.#tools?.hash ?? null),
@@ -80,7 +88,9 @@ export class Catalogs {
   }
 
   async #ask(context: ServiceContext<unknown>, service: 'tool-runner' | 'llm-router', expected: string): Promise<void> {
-    const reply = (await context.bus.ask(subjects.query(service, 'catalog'), '{}', 5_000)) as { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly problem: Problem };
+    const reply = (await context.bus.ask(subjects.query(service, 'catalog'), '{}', 5_000)) as
+      | { readonly ok: true; readonly value: unknown }
+      | { readonly ok: false; readonly problem: Problem };
     if (!reply.ok) throw new Error(reply.problem.message);
     const catalog = (service === 'tool-runner' ? toolCatalog : modelCatalog).parse(reply.value);
     const body = JSON.stringify(catalog);

@@ -1,4 +1,12 @@
-import { type Command, LIMITS, type LlmContent, type ModelMessage, type ModelRequest, type ToolCatalog, type ToolSpec } from '@mandate/contracts';
+import {
+  type Command,
+  LIMITS,
+  type LlmContent,
+  type ModelMessage,
+  type ModelRequest,
+  type ToolCatalog,
+  type ToolSpec,
+} from '@mandate/contracts';
 import { type Agent, type Call, type OpenAttempt, REFUSALS, type Turn } from '@mandate/domain';
 import { roleText } from './roles.ts';
 import type { Held } from './workflow-memory.ts';
@@ -55,14 +63,19 @@ function modelRequestOf(held: Held, agent: Agent, catalog: ToolCatalog | undefin
     model: agent.granted.model.model,
     system: roleText(agent.granted.role),
     messages: [{ role: 'user', text: taskOf(held) }, ...(agent.work?.turns ?? []).flatMap((turn) => turnMessages(held, turn))],
-    tools: toolSpecs(catalog, agent.granted.tools.map((tool) => tool.name)),
+    tools: toolSpecs(
+      catalog,
+      agent.granted.tools.map((tool) => tool.name),
+    ),
     maxOutputTokens: agent.granted.model.maxOutputTokens,
   };
 }
 
 /** Tool descriptions as a model sees them, in the catalogue's order. */
 export function toolSpecs(catalog: ToolCatalog | undefined, names: readonly string[]): ToolSpec[] {
-  return (catalog?.tools ?? []).filter((tool) => names.includes(tool.name)).map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
+  return (catalog?.tools ?? [])
+    .filter((tool) => names.includes(tool.name))
+    .map(({ name, description, inputSchema }) => ({ name, description, inputSchema }));
 }
 
 const taskOf = (held: Held): string => (held.contents.get(1) as TaskContent | undefined)?.task ?? '';
@@ -70,10 +83,21 @@ const taskOf = (held: Held): string => (held.contents.get(1) as TaskContent | un
 function turnMessages(held: Held, turn: Turn): ModelMessage[] {
   const said = held.contents.get(turn.version) as LlmContent | undefined;
   const callId = (index: number): string => `call_${turn.version}_${index}`;
-  const toolCalls = turn.calls.map((_, index) => ({ callId: callId(index), tool: said?.calls[index]?.tool ?? '', args: said?.calls[index]?.args ?? {} }));
+  const toolCalls = turn.calls.map((_, index) => ({
+    callId: callId(index),
+    tool: said?.calls[index]?.tool ?? '',
+    args: said?.calls[index]?.args ?? {},
+  }));
   return [
     { role: 'assistant', text: said?.text ?? '', toolCalls },
-    ...turn.calls.map((call, index): ModelMessage => ({ role: 'tool', callId: callId(index), tool: toolCalls[index]?.tool ?? '', ...toolAnswer(held, call) })),
+    ...turn.calls.map(
+      (call, index): ModelMessage => ({
+        role: 'tool',
+        callId: callId(index),
+        tool: toolCalls[index]?.tool ?? '',
+        ...toolAnswer(held, call),
+      }),
+    ),
   ];
 }
 
@@ -85,9 +109,15 @@ function toolAnswer(held: Held, call: Call): { readonly text: string; readonly i
     return { text: `Refused (${code}). ${REFUSALS[code]}`, isError: true };
   }
   if (answer.status === 'unknown') {
-    return { text: 'The outcome of this call is unknown: it may have happened or not. It was not repeated. Check before you try again.', isError: true };
+    return {
+      text: 'The outcome of this call is unknown: it may have happened or not. It was not repeated. Check before you try again.',
+      isError: true,
+    };
   }
   const content = held.contents.get(answer.version) as ToolContent | undefined;
   if (content?.text !== undefined) return { text: content.text.slice(0, LIMITS.toolResultBytes), isError: content.isError ?? false };
-  return { text: `The tool call failed (${content?.code ?? 'no answer in time'}). ${(content?.message ?? '').slice(0, 300)}`.trim(), isError: true };
+  return {
+    text: `The tool call failed (${content?.code ?? 'no answer in time'}). ${(content?.message ?? '').slice(0, 300)}`.trim(),
+    isError: true,
+  };
 }

@@ -17,7 +17,11 @@ export const eventId = (workflow: string, version: number): string => `${workflo
  * Decided events to the bytes that are stored and hashed. The first one is the input and is caused by the message; the
  * others are caused by the input. Content belongs to the input.
  */
-export function encodeDecision(held: Held, events: readonly WorkflowEvent[], input: { readonly cause: Cause; readonly content: unknown; readonly at: number; readonly firstVersion: number }): { readonly encoded: readonly EncodedEvent[]; readonly headHash: Buffer } {
+export function encodeDecision(
+  held: Held,
+  events: readonly WorkflowEvent[],
+  input: { readonly cause: Cause; readonly content: unknown; readonly at: number; readonly firstVersion: number },
+): { readonly encoded: readonly EncodedEvent[]; readonly headHash: Buffer } {
   let head = held.headHash;
   const encoded = events.map((event, index): EncodedEvent => {
     const version = input.firstVersion + index;
@@ -39,11 +43,20 @@ export function encodeDecision(held: Held, events: readonly WorkflowEvent[], inp
     } as StoredEvent;
     const bytes = JSON.stringify(envelope);
     head = chain(head, bytes);
-    return { version, type: event.type, at: input.at, envelope: bytes, hash: head, ...(content === undefined ? {} : { content }) };
+    return {
+      version,
+      type: event.type,
+      schema: envelope.schema,
+      at: input.at,
+      envelope: bytes,
+      hash: head,
+      ...(content === undefined ? {} : { content }),
+    };
   });
   return { encoded, headHash: head };
 }
 
 function sealed(held: Held, version: number, content: unknown): { readonly keyId: string; readonly body: Buffer } {
+  if (held.key === undefined) throw new Error(`${held.id} has content and no key`);
   return { keyId: held.key.id, body: seal(held.key.key, aboutEvent(held.id, version), Buffer.from(JSON.stringify(content))) };
 }

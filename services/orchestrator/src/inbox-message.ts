@@ -1,16 +1,65 @@
 import { createHash } from 'node:crypto';
 import {
-  attemptResult, attemptStart, type AttemptResult, type CloudEvent, type InboxAddress, LIMITS, messageParked, type MessageParked, type Parsed, parseCloudEvent, parseInbox,
-  parseMessage, type ParkReason, taskCancel, taskSubmit, type TaskSubmit, TYPES,
+  attemptResult,
+  attemptStart,
+  type AttemptResult,
+  type CloudEvent,
+  type InboxAddress,
+  LIMITS,
+  messageParked,
+  type MessageParked,
+  type Parsed,
+  parseCloudEvent,
+  parseInbox,
+  parseMessage,
+  type ParkReason,
+  taskCancel,
+  taskSubmit,
+  type TaskSubmit,
+  TYPES,
 } from '@mandate/contracts';
-import { type Answer, type AttemptId, isRequestId, isTenantId, partitionOf, partitionOfRequest, type RequestId, type TaskOptions, type WorkflowInput } from '@mandate/domain';
+import {
+  type Answer,
+  type AttemptId,
+  isRequestId,
+  isTenantId,
+  partitionOf,
+  partitionOfRequest,
+  type RequestId,
+  type TaskOptions,
+  type WorkflowInput,
+} from '@mandate/domain';
+import { validTraceparent } from '@mandate/service-kit';
 import type { Cause } from './encode-decision.ts';
 
 /** What came in, checked: whose it is comes from the subject that the server let it be published on, never from its claim. */
 export type InboxMessage =
-  | { readonly kind: 'submit'; readonly tenant: string; readonly request: RequestId; readonly source: 'gateway' | 'bus'; readonly task: string; readonly taskBytes: number; readonly options: TaskOptions; readonly bodyHash: string; readonly cause: Cause }
-  | { readonly kind: 'cancel'; readonly tenant: string; readonly request: RequestId; readonly workflow: string; readonly content: unknown; readonly cause: Cause }
-  | { readonly kind: 'start'; readonly tenant: string; readonly workflow: string; readonly input: Extract<WorkflowInput, { kind: 'start' }>; readonly cause: Cause }
+  | {
+      readonly kind: 'submit';
+      readonly tenant: string;
+      readonly request: RequestId;
+      readonly source: 'gateway' | 'bus';
+      readonly task: string;
+      readonly taskBytes: number;
+      readonly options: TaskOptions;
+      readonly bodyHash: string;
+      readonly cause: Cause;
+    }
+  | {
+      readonly kind: 'cancel';
+      readonly tenant: string;
+      readonly request: RequestId;
+      readonly workflow: string;
+      readonly content: unknown;
+      readonly cause: Cause;
+    }
+  | {
+      readonly kind: 'start';
+      readonly tenant: string;
+      readonly workflow: string;
+      readonly input: Extract<WorkflowInput, { kind: 'start' }>;
+      readonly cause: Cause;
+    }
   | { readonly kind: 'result'; readonly tenant: string; readonly workflow: string; readonly result: AttemptResult; readonly cause: Cause }
   | { readonly kind: 'parked'; readonly report: MessageParked };
 
@@ -23,18 +72,35 @@ export interface Unreadable {
   readonly replyTo?: { readonly tenant: string; readonly request: string };
 }
 
-const no = (reason: ParkReason, detail: string, replyTo?: Unreadable['replyTo']): Unreadable => ({ ok: false, reason, detail, ...(replyTo === undefined ? {} : { replyTo }) });
+const no = (reason: ParkReason, detail: string, replyTo?: Unreadable['replyTo']): Unreadable => ({
+  ok: false,
+  reason,
+  detail,
+  ...(replyTo === undefined ? {} : { replyTo }),
+});
 
 export function readInboxMessage(subject: string, bytes: Uint8Array): Read {
   const address = parseInbox(subject);
   if (address === undefined || !isTenantId(address.tenant)) return no('invalid_data', 'not an inbox subject with a tenant');
   const outside = address.source === 'task';
-  const replyTo = outside && address.request !== undefined && isRequestId(address.request) ? { tenant: address.tenant, request: address.request } : undefined;
+  const replyTo =
+    outside && address.request !== undefined && isRequestId(address.request)
+      ? { tenant: address.tenant, request: address.request }
+      : undefined;
   const event = parseCloudEvent(bytes, outside || address.source === 'gateway' ? LIMITS.requestBytes : LIMITS.messageBytes * 2);
   if (!event.ok) return no(event.reason, event.detail, replyTo);
-  if (event.value.tenant !== undefined && event.value.tenant !== address.tenant) return no('foreign_tenant', 'the tenant attribute is not the tenant of the credential', replyTo);
+  if (event.value.tenant !== undefined && event.value.tenant !== address.tenant)
+    return no('foreign_tenant', 'the tenant attribute is not the tenant of the credential', replyTo);
   const request = outside ? address.request : event.value.subject;
-  return byType(address, event.value, request, replyTo ?? (address.source === 'gateway' && request !== undefined && isRequestId(request) ? { tenant: address.tenant, request } : undefined));
+  // What is not a trace context is nobody's words in the log: it is left out.
+  const traceparent = validTraceparent(event.value.traceparent);
+  return byType(
+    address,
+    { ...event.value, traceparent },
+    request,
+    replyTo ??
+      (address.source === 'gateway' && request !== undefined && isRequestId(request) ? { tenant: address.tenant, request } : undefined),
+  );
 }
 
 /** Who may send what: tenants and the gateway submit and cancel, workers answer. */
@@ -44,10 +110,21 @@ function byType(address: InboxAddress, event: CloudEvent, request: string | unde
   const is = (type: string): boolean => name === type.slice(0, type.lastIndexOf('.'));
   if (client && is(TYPES.taskSubmit)) return submit(address, event, request, replyTo);
   if (client && is(TYPES.taskCancel)) return cancel(address, event, request, replyTo);
-  if (!client && is(TYPES.attemptResult)) return fromWorker(address, event, parseMessage(event, TYPES.attemptResult, attemptResult), (result, cause) => ({ kind: 'result', tenant: address.tenant, workflow: result.workflow, result, cause }));
+  if (!client && is(TYPES.attemptResult))
+    return fromWorker(address, event, parseMessage(event, TYPES.attemptResult, attemptResult), (result, cause) => ({
+      kind: 'result',
+      tenant: address.tenant,
+      workflow: result.workflow,
+      result,
+      cause,
+    }));
   if (address.source === 'tool-runner' && is(TYPES.attemptStart)) {
     return fromWorker(address, event, parseMessage(event, TYPES.attemptStart, attemptStart), (start, cause) => ({
-      kind: 'start', tenant: address.tenant, workflow: start.workflow, input: { kind: 'start', attempt: start.attempt as AttemptId, runner: start.runner }, cause,
+      kind: 'start',
+      tenant: address.tenant,
+      workflow: start.workflow,
+      input: { kind: 'start', attempt: start.attempt as AttemptId, runner: start.runner },
+      cause,
     }));
   }
   if (!client && is(TYPES.messageParked)) {
@@ -58,10 +135,12 @@ function byType(address: InboxAddress, event: CloudEvent, request: string | unde
 }
 
 function submit(address: InboxAddress, event: CloudEvent, request: string | undefined, replyTo: Unreadable['replyTo']): Read {
-  if (request === undefined || !isRequestId(request)) return no('invalid_data', 'the request id must be 1 to 64 of A-Z a-z 0-9 _ -', replyTo);
+  if (request === undefined || !isRequestId(request))
+    return no('invalid_data', 'the request id must be 1 to 64 of A-Z a-z 0-9 _ -', replyTo);
   const parsed = parseMessage(event, TYPES.taskSubmit, taskSubmit);
   if (!parsed.ok) return no(parsed.reason, parsed.detail, replyTo);
-  if (partitionOfRequest(address.tenant, request) !== address.partition) return no('wrong_partition', `request is not of partition ${address.partition}`, replyTo);
+  if (partitionOfRequest(address.tenant, request) !== address.partition)
+    return no('wrong_partition', `request is not of partition ${address.partition}`, replyTo);
   const options = (parsed.value.options ?? {}) as TaskOptions;
   return {
     ok: true,
@@ -80,20 +159,43 @@ function submit(address: InboxAddress, event: CloudEvent, request: string | unde
 }
 
 function cancel(address: InboxAddress, event: CloudEvent, request: string | undefined, replyTo: Unreadable['replyTo']): Read {
-  if (request === undefined || !isRequestId(request)) return no('invalid_data', 'the request id must be 1 to 64 of A-Z a-z 0-9 _ -', replyTo);
+  if (request === undefined || !isRequestId(request))
+    return no('invalid_data', 'the request id must be 1 to 64 of A-Z a-z 0-9 _ -', replyTo);
   const parsed = parseMessage(event, TYPES.taskCancel, taskCancel);
   if (!parsed.ok) return no(parsed.reason, parsed.detail, replyTo);
   const { workflow, reason } = parsed.value;
+  if (partitionOf(workflow) !== address.partition)
+    return no('wrong_partition', 'a task is cancelled on the subject of the request that started it', replyTo);
   return {
     ok: true,
-    message: { kind: 'cancel', tenant: address.tenant, request, workflow, content: reason === undefined ? undefined : { reason }, cause: { actor: actorOf(address, event), causation: request, traceparent: event.traceparent } },
+    message: {
+      kind: 'cancel',
+      tenant: address.tenant,
+      request,
+      workflow,
+      content: reason === undefined ? undefined : { reason },
+      cause: { actor: actorOf(address, event), causation: request, traceparent: event.traceparent },
+    },
   };
 }
 
-function fromWorker<T extends { readonly workflow: string }>(address: InboxAddress, event: CloudEvent, parsed: Parsed<T>, build: (value: T, cause: Cause) => InboxMessage): Read {
+function fromWorker<T extends { readonly workflow: string }>(
+  address: InboxAddress,
+  event: CloudEvent,
+  parsed: Parsed<T>,
+  build: (value: T, cause: Cause) => InboxMessage,
+): Read {
   if (!parsed.ok) return no(parsed.reason, parsed.detail);
-  if (partitionOf(parsed.value.workflow) !== address.partition) return no('wrong_partition', `workflow is not of partition ${address.partition}`);
-  return { ok: true, message: build(parsed.value, { actor: actorOf(address, event), causation: event.causationid ?? event.id, traceparent: event.traceparent }) };
+  if (partitionOf(parsed.value.workflow) !== address.partition)
+    return no('wrong_partition', `workflow is not of partition ${address.partition}`);
+  return {
+    ok: true,
+    message: build(parsed.value, {
+      actor: actorOf(address, event),
+      causation: event.causationid ?? event.id,
+      traceparent: event.traceparent,
+    }),
+  };
 }
 
 /** `tenant/<name>` for the bus; `key/<id>` for the gateway's callers, as it says in its source; `service/<name>/<instance>` for workers. */
@@ -106,11 +208,16 @@ function actorOf(address: InboxAddress, event: CloudEvent): string {
 /** SHA-256 over task and options, whatever the order of the options. */
 function bodyHashOf(body: TaskSubmit): string {
   const options = Object.entries(body.options ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash('sha256').update(JSON.stringify([body.task, options])).digest('hex');
+  return createHash('sha256')
+    .update(JSON.stringify([body.task, options]))
+    .digest('hex');
 }
 
 /** A worker's answer, parted into facts for the log and content for the encrypted table. */
-export function partResult(result: AttemptResult, granted: ReadonlySet<string>): { readonly input: Extract<WorkflowInput, { kind: 'result' }>; readonly content: unknown } {
+export function partResult(
+  result: AttemptResult,
+  granted: ReadonlySet<string>,
+): { readonly input: Extract<WorkflowInput, { kind: 'result' }>; readonly content: unknown } {
   const { failure, answer } = result;
   const facts = answer === undefined ? undefined : factsOf(answer, granted);
   return {
@@ -121,7 +228,14 @@ export function partResult(result: AttemptResult, granted: ReadonlySet<string>):
       ...(facts === undefined ? {} : { answer: facts }),
       ...(failure === undefined
         ? {}
-        : { failure: { code: failure.code, retryable: failure.retryable, billed: failure.billed, ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }) } }),
+        : {
+            failure: {
+              code: failure.code,
+              retryable: failure.retryable,
+              billed: failure.billed,
+              ...(failure.retryAfterMs === undefined ? {} : { retryAfterMs: failure.retryAfterMs }),
+            },
+          }),
       worker: result.worker,
       durationMs: result.durationMs,
     },
@@ -131,12 +245,16 @@ export function partResult(result: AttemptResult, granted: ReadonlySet<string>):
 
 function factsOf(answer: NonNullable<AttemptResult['answer']>, granted: ReadonlySet<string>): Answer {
   if (answer.kind === 'analyze') return answer;
-  if (answer.kind === 'tool') return { kind: 'tool', isError: answer.isError, truncated: answer.truncated, resultBytes: Buffer.byteLength(answer.content.text) };
+  if (answer.kind === 'tool')
+    return { kind: 'tool', isError: answer.isError, truncated: answer.truncated, resultBytes: Buffer.byteLength(answer.content.text) };
   const { content, ...facts } = answer;
   return {
     ...facts,
     textBytes: Buffer.byteLength(content.text),
-    calls: content.calls.map((call) => ({ tool: granted.has(call.tool) ? call.tool : null, argsBytes: Buffer.byteLength(JSON.stringify(call.args) ?? '') })),
+    calls: content.calls.map((call) => ({
+      tool: granted.has(call.tool) ? call.tool : null,
+      argsBytes: Buffer.byteLength(JSON.stringify(call.args) ?? ''),
+    })),
   };
 }
 

@@ -69,7 +69,13 @@ export class Leases {
       const share = Math.ceil(PARTITIONS / Math.max(1, members));
       if (this.owned.size < share) await this.#take(share - this.owned.size);
       if (this.owned.size > share) await this.#giveBack([...this.owned.keys()].slice(share));
-      await this.#log.notePublished([...this.owned.values()].map((partition) => ({ partition: partition.number, epoch: partition.epoch, position: partition.published })));
+      await this.#log.notePublished(
+        [...this.owned.values()].map((partition) => ({
+          partition: partition.number,
+          epoch: partition.epoch,
+          position: partition.published,
+        })),
+      );
       this.#lastGood = Date.now();
     } catch (error) {
       this.#logger.warn({ problem: (error as Error).message }, 'leases not prolonged; trying again');
@@ -99,7 +105,11 @@ export class Leases {
   async #giveBack(numbers: readonly number[]): Promise<void> {
     const partitions = numbers.flatMap((number) => this.owned.get(number) ?? []);
     await Promise.all(partitions.map((partition) => partition.stop()));
-    await this.#log.notePublished(partitions.map((partition) => ({ partition: partition.number, epoch: partition.epoch, position: partition.published }))).catch(() => undefined);
+    await this.#log
+      .notePublished(
+        partitions.map((partition) => ({ partition: partition.number, epoch: partition.epoch, position: partition.published })),
+      )
+      .catch(() => undefined);
     for (const number of numbers) {
       this.owned.delete(number);
       this.epochs.delete(number);

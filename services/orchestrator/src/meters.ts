@@ -10,12 +10,37 @@ export class Meters {
 
   constructor(registry: Registry, gauges: { readonly partitions: () => number; readonly workflows: () => number }) {
     const registers = [registry];
-    this.#handled = new Histogram({ name: 'mandate_inbox_duration_seconds', help: 'From delivery to commit and acknowledgement.', labelNames: ['kind'], buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5], registers });
+    this.#handled = new Histogram({
+      name: 'mandate_inbox_duration_seconds',
+      help: 'From delivery to commit and acknowledgement.',
+      labelNames: ['kind'],
+      buckets: [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5],
+      registers,
+    });
     this.#events = new Counter({ name: 'mandate_events_total', help: 'Events committed.', labelNames: ['type'], registers });
-    this.#parked = new Counter({ name: 'mandate_messages_parked_total', help: 'Messages that could not be handled.', labelNames: ['reason'], registers });
+    this.#parked = new Counter({
+      name: 'mandate_messages_parked_total',
+      help: 'Messages that could not be handled.',
+      labelNames: ['reason'],
+      registers,
+    });
     this.#spent = new Counter({ name: 'mandate_spent_micro_usd_total', help: 'Money settled, in millionths of a US dollar.', registers });
-    new Gauge({ name: 'mandate_partitions_owned', help: 'Partitions that this process owns.', registers, collect() { this.set(gauges.partitions()); } });
-    new Gauge({ name: 'mandate_workflows_held', help: 'Workflows in memory.', registers, collect() { this.set(gauges.workflows()); } });
+    new Gauge({
+      name: 'mandate_partitions_owned',
+      help: 'Partitions that this process owns.',
+      registers,
+      collect() {
+        this.set(gauges.partitions());
+      },
+    });
+    new Gauge({
+      name: 'mandate_workflows_held',
+      help: 'Workflows in memory.',
+      registers,
+      collect() {
+        this.set(gauges.workflows());
+      },
+    });
   }
 
   handled(kind: string, started: number): void {

@@ -22,11 +22,21 @@ let gateway: Bus;
 let tenant: Bus;
 let sql: pg.Pool;
 
-const env = (user: string): NodeJS.ProcessEnv => ({ NATS_URL: nats.url, NATS_USER: user, NATS_PASSWORD: nats.password(user), LOG_LEVEL: 'silent' });
+const env = (user: string): NodeJS.ProcessEnv => ({
+  NATS_URL: nats.url,
+  NATS_USER: user,
+  NATS_PASSWORD: nats.password(user),
+  LOG_LEVEL: 'silent',
+});
 const startOrchestrator = (): Promise<RunningService> =>
   startService(orchestrator, {
-    ...env('orchestrator'), DATABASE_URL: database.orchestratorUrl, KEYS_DATABASE_URL: database.orchestratorKeysUrl, MANDATE_MASTER_KEY_FILE: join(folder, 'master'),
-    COMMAND_KEY_ANALYZER: keys.analyze, COMMAND_KEY_LLM: keys.llm, COMMAND_KEY_TOOL: keys.tool,
+    ...env('orchestrator'),
+    DATABASE_URL: database.orchestratorUrl,
+    KEYS_DATABASE_URL: database.orchestratorKeysUrl,
+    MANDATE_MASTER_KEY_FILE: join(folder, 'master'),
+    COMMAND_KEY_ANALYZER: keys.analyze,
+    COMMAND_KEY_LLM: keys.llm,
+    COMMAND_KEY_TOOL: keys.tool,
   });
 const bus = (user: string): Promise<Bus> => Bus.connect({ servers: nats.url, user, password: nats.password(user), name: user });
 
@@ -62,15 +72,22 @@ function hear(listener: Bus, request: string): Heard {
   return { receipt: receipt.promise, result: result.promise };
 }
 
-const event = (type: string, data: unknown, extra: object = {}): string => JSON.stringify({ specversion: '1.0', id: randomBytes(8).toString('hex'), source: '/test', type, data, ...extra });
+const event = (type: string, data: unknown, extra: object = {}): string =>
+  JSON.stringify({ specversion: '1.0', id: randomBytes(8).toString('hex'), source: '/test', type, data, ...extra });
 
 async function submit(request: string, task: string, options: object = { pattern: 'direct' }): Promise<Heard> {
   const heard = hear(gateway, request);
-  await gateway.publish(subjects.inbox(partitionOfRequest('acme', request), 'gateway', 'acme'), event(TYPES.taskSubmit, { task, options }, { subject: request, tenant: 'acme' }));
+  await gateway.publish(
+    subjects.inbox(partitionOfRequest('acme', request), 'gateway', 'acme'),
+    event(TYPES.taskSubmit, { task, options }, { subject: request, tenant: 'acme' }),
+  );
   return heard;
 }
 
-const typesOf = async (workflow: string): Promise<string[]> => (await sql.query<{ type: string }>('select type from es.event where stream_id = $1 order by version', [workflow])).rows.map((row) => row.type);
+const typesOf = async (workflow: string): Promise<string[]> =>
+  (await sql.query<{ type: string }>('select type from es.event where stream_id = $1 order by version', [workflow])).rows.map(
+    (row) => row.type,
+  );
 
 describe('a task from the gateway', () => {
   it('is accepted once it is in the log, and runs to its answer', async () => {
@@ -79,8 +96,21 @@ describe('a task from the gateway', () => {
     expect(accepted).toMatchObject({ accepted: true, duplicate: false, workflow: workflowIdFor('acme', 'first') });
     expect(await result).toMatchObject({ status: 'completed', answer: 'done after 3 turns', costMicroUsd: 90, steps: 5 });
     expect(await typesOf(workflowIdFor('acme', 'first'))).toEqual([
-      'task.submitted', 'mandate.granted', 'decision.made', 'attempt.reserved', 'attempt.settled', 'attempt.reserved', 'attempt.settled', 'attempt.reserved',
-      'attempt.settled', 'attempt.reserved', 'attempt.settled', 'attempt.reserved', 'attempt.settled', 'task.completed', 'mandate.released',
+      'task.submitted',
+      'mandate.granted',
+      'decision.made',
+      'attempt.reserved',
+      'attempt.settled',
+      'attempt.reserved',
+      'attempt.settled',
+      'attempt.reserved',
+      'attempt.settled',
+      'attempt.reserved',
+      'attempt.settled',
+      'attempt.reserved',
+      'attempt.settled',
+      'task.completed',
+      'mandate.released',
     ]);
   });
 
@@ -102,7 +132,10 @@ describe('a task from the gateway', () => {
 describe('a task from the bus', () => {
   it('is mapped to its partition by the server, and answered to its tenant', async () => {
     const heard = hear(tenant, 'from-outside');
-    await tenant.publish(subjects.task('acme', 'from-outside'), event(TYPES.taskSubmit, { task: 'hello [[turns:1]]', options: { pattern: 'direct' } }));
+    await tenant.publish(
+      subjects.task('acme', 'from-outside'),
+      event(TYPES.taskSubmit, { task: 'hello [[turns:1]]', options: { pattern: 'direct' } }),
+    );
     expect(await heard.receipt).toMatchObject({ accepted: true, workflow: workflowIdFor('acme', 'from-outside') });
     expect(await heard.result).toMatchObject({ status: 'completed' });
   });
@@ -123,8 +156,40 @@ describe('a task from the bus', () => {
     await tenant.publish(subjects.task('acme', request), body);
     expect(await heard.receipt).toMatchObject({ accepted: false, code: reason });
     const sha256 = createHash('sha256').update(body).digest('hex');
-    const { rows } = await sql.query('select reason, tenant_id, service from es.parked where sha256 = $1 and subject like $2', [sha256, `%${request}`]);
+    const { rows } = await sql.query('select reason, tenant_id, service from es.parked where sha256 = $1 and subject like $2', [
+      sha256,
+      `%${request}`,
+    ]);
     expect(rows).toEqual([{ reason, tenant_id: 'acme', service: 'orchestrator' }]);
+  });
+});
+
+describe('a task with something else where its trace context should be', () => {
+  it('runs all the same, and that text is nowhere in the log', async () => {
+    const heard = hear(tenant, 'no-trace');
+    await tenant.publish(
+      subjects.task('acme', 'no-trace'),
+      event(TYPES.taskSubmit, { task: 'look [[turns:2]]', options: { pattern: 'direct' } }, { traceparent: 'x","data":{"canary":1}' }),
+    );
+    expect(await heard.result).toMatchObject({ status: 'completed' });
+    const { rows } = await sql.query('select 1 from es.event where stream_id = $1 and envelope::text like $2', [
+      workflowIdFor('acme', 'no-trace'),
+      '%canary%',
+    ]);
+    expect(rows).toEqual([]);
+  });
+});
+
+describe('a cancellation on another request’s subject', () => {
+  it('is refused with the next step', async () => {
+    const workflow = workflowIdFor('acme', 'from-outside');
+    const elsewhere =
+      Array.from({ length: 50 }, (_, i) => `elsewhere-${i}`).find(
+        (request) => partitionOfRequest('acme', request) !== Number(workflow.slice(3, 5)),
+      ) ?? '';
+    const heard = hear(tenant, elsewhere);
+    await tenant.publish(subjects.task('acme', elsewhere), event(TYPES.taskCancel, { workflow }));
+    expect(await heard.receipt).toMatchObject({ accepted: false, code: 'wrong_partition' });
   });
 });
 
@@ -133,7 +198,10 @@ describe('the log', () => {
     const { result } = await submit('chain', 'look [[turns:2]]');
     await result;
     const workflow = workflowIdFor('acme', 'chain');
-    const { rows } = await sql.query<{ envelope: string; hash: Buffer }>('select envelope::text, hash from es.event where stream_id = $1 order by version', [workflow]);
+    const { rows } = await sql.query<{ envelope: string; hash: Buffer }>(
+      'select envelope::text, hash from es.event where stream_id = $1 order by version',
+      [workflow],
+    );
     let head: Buffer = Buffer.alloc(32);
     const known = new Set(['chain']);
     for (const row of rows) {
@@ -149,7 +217,10 @@ describe('the log', () => {
   it('holds no content: the task stands only in the encrypted table', async () => {
     await (await submit('secret', 'canary-4711 [[turns:2]]')).result;
     const workflow = workflowIdFor('acme', 'secret');
-    const events = await sql.query<{ all: string }>('select string_agg(envelope::text, $2) as all from es.event where stream_id = $1', [workflow, '\n']);
+    const events = await sql.query<{ all: string }>('select string_agg(envelope::text, $2) as all from es.event where stream_id = $1', [
+      workflow,
+      '\n',
+    ]);
     expect(events.rows[0]?.all).not.toContain('canary-4711');
     const contents = await sql.query<{ body: Buffer }>('select body from es.content where stream_id = $1', [workflow]);
     expect(contents.rows.length).toBeGreaterThan(0);
@@ -159,7 +230,13 @@ describe('the log', () => {
   it('cannot be updated, deleted or truncated by the service, nor by its owner', async () => {
     const service = new pg.Client({ connectionString: database.orchestratorUrl });
     await service.connect();
-    for (const change of ["update es.event set type = 'x'", 'delete from es.event', 'truncate es.event', 'truncate es.event_p0', "update es.content set key_id = 'x'"]) {
+    for (const change of [
+      "update es.event set type = 'x'",
+      'delete from es.event',
+      'truncate es.event',
+      'truncate es.event_p0',
+      "update es.content set key_id = 'x'",
+    ]) {
       await expect(service.query(change)).rejects.toThrow(/permission denied|must be owner/);
       await expect(sql.query(change)).rejects.toThrow(/append-only/);
     }
@@ -176,7 +253,10 @@ describe('cancelling', () => {
     await vi.waitFor(() => expect(workers.ran.some((run) => run.workflow === workflow)).toBe(true));
     expect(accepted.accepted).toBe(true);
     const cancelled = hear(gateway, 'cancel-1');
-    await gateway.publish(subjects.inbox(Number(workflow.slice(3, 5)), 'gateway', 'acme'), event(TYPES.taskCancel, { workflow }, { subject: 'cancel-1' }));
+    await gateway.publish(
+      subjects.inbox(Number(workflow.slice(3, 5)), 'gateway', 'acme'),
+      event(TYPES.taskCancel, { workflow }, { subject: 'cancel-1' }),
+    );
     expect(await cancelled.receipt).toMatchObject({ accepted: true });
     expect(await result).toMatchObject({ status: 'cancelled' });
     release();
@@ -197,10 +277,13 @@ describe('taking over', () => {
 
   it('shares the partitions between two, and each task has one history', async () => {
     const second = await startOrchestrator();
-    await vi.waitFor(async () => {
-      const { rows } = await sql.query('select owner, count(*)::int as n from es.partition group by owner order by n');
-      expect(rows.map((row: { n: number }) => row.n)).toEqual([8, 8]);
-    }, { timeout: 10_000, interval: 100 });
+    await vi.waitFor(
+      async () => {
+        const { rows } = await sql.query('select owner, count(*)::int as n from es.partition group by owner order by n');
+        expect(rows.map((row: { n: number }) => row.n)).toEqual([8, 8]);
+      },
+      { timeout: 10_000, interval: 100 },
+    );
     const heard = await Promise.all(Array.from({ length: 40 }, (_, i) => submit(`shared-${i}`, 'work [[turns:2]]')));
     const results = await Promise.all(heard.map((each) => each.result));
     expect(results.filter((result) => result.status === 'completed')).toHaveLength(40);

@@ -1,6 +1,29 @@
 import { PARK_REASONS, subjects, TYPES, workflowIdFor } from '@mandate/contracts';
-import { decide, type Decision, evolve, isOpen, type OpenAttempt, pending, REFUSALS, type RefusalCode, type TimerFired, type WorkflowEvent, type WorkflowInput } from '@mandate/domain';
-import { type CommitLane, type DataKeys, type EncodedEvent, type EventLog, Fenced, seal, sha256Hex, StoreUnavailable, type TakenPartition, WrongExpectedVersion } from '@mandate/event-store';
+import {
+  decide,
+  type Decision,
+  evolve,
+  isOpen,
+  type OpenAttempt,
+  pending,
+  REFUSALS,
+  type RefusalCode,
+  type TimerFired,
+  type WorkflowEvent,
+  type WorkflowInput,
+} from '@mandate/domain';
+import {
+  type CommitLane,
+  type DataKeys,
+  type EncodedEvent,
+  type EventLog,
+  Fenced,
+  seal,
+  sha256Hex,
+  StoreUnavailable,
+  type TakenPartition,
+  WrongExpectedVersion,
+} from '@mandate/event-store';
 import { type Bus, consume, type Consumption, type Delivery, sign, SIGNATURE_HEADER } from '@mandate/messaging';
 import { crashPoint, type Logger, type Tracing } from '@mandate/service-kit';
 import type { Catalogs } from './catalogs.ts';
@@ -79,7 +102,14 @@ export class Partition {
     this.number = taken.partition;
     this.epoch = taken.epoch;
     this.#memory = new WorkflowMemory(taken.partition, shared.log, shared.keys);
-    this.#relay = new Relay({ bus: shared.bus, logger: shared.logger, partition: taken.partition, incarnation: shared.logIncarnation, instance: shared.instance, from: taken.publishedPosition });
+    this.#relay = new Relay({
+      bus: shared.bus,
+      logger: shared.logger,
+      partition: taken.partition,
+      incarnation: shared.logIncarnation,
+      instance: shared.instance,
+      from: taken.publishedPosition,
+    });
     this.#doubtFrom = taken.publishedPosition;
     this.#clock = new Clock((workflow) => void this.#wake(workflow));
     this.#again = setInterval(() => void this.#tellAgain(), AGAIN_MS);
@@ -117,7 +147,9 @@ export class Partition {
   async resetBus(incarnation: string): Promise<void> {
     for (const held of [...this.#memory.open]) {
       if (!isOpen(held.state)) continue;
-      await this.#internal(held, { kind: 'bus_reset', incarnation }, eventId(held.id, 1)).catch((error: unknown) => this.#failedInternally(held, error));
+      await this.#internal(held, { kind: 'bus_reset', incarnation }, eventId(held.id, 1)).catch((error: unknown) =>
+        this.#failedInternally(held, error),
+      );
       this.#owed.add(held.id);
     }
   }
@@ -146,8 +178,10 @@ export class Partition {
     for (let from = start; !this.#lost; ) {
       const rows = await this.#shared.log.readPositions(this.number, from, 1_000);
       for (const { position, envelope } of rows) {
-        const event = JSON.parse(envelope) as { stream: string; tenant: string; version: number; type: string; at: number };
-        this.#relay.publish(event.tenant, event.stream, position, [{ version: event.version, type: event.type, at: event.at, envelope, hash: Buffer.alloc(0) }]);
+        const event = JSON.parse(envelope) as { stream: string; tenant: string; version: number; type: string; schema: number; at: number };
+        this.#relay.publish(event.tenant, event.stream, position, [
+          { version: event.version, type: event.type, schema: event.schema, at: event.at, envelope },
+        ]);
         if (ENDS.has(event.type)) ended.add(event.stream);
         from = position + 1;
       }
@@ -164,7 +198,9 @@ export class Partition {
   async #resume(held: Held): Promise<void> {
     const bus = this.#shared.busIncarnation();
     if ([...held.state.attempts.values()].some((attempt) => attempt.bus !== bus)) {
-      await this.#internal(held, { kind: 'bus_reset', incarnation: bus }, eventId(held.id, 1)).catch((error: unknown) => this.#failedInternally(held, error));
+      await this.#internal(held, { kind: 'bus_reset', incarnation: bus }, eventId(held.id, 1)).catch((error: unknown) =>
+        this.#failedInternally(held, error),
+      );
     }
     for (const attempt of pending(held.state).dispatch) this.#dispatch(held, attempt);
     if (held.state.phase === 'ending') this.#ending.add(held.id);
@@ -226,20 +262,34 @@ export class Partition {
     if (environment === undefined) throw new NotReady(`missing: ${this.#shared.catalogs.missing.join(', ')}`);
     const held = await this.#memory.get(workflow);
     if (held.state.version === 0) {
+      held.key ??= await this.#shared.keys.fresh();
       held.tenant = tenant;
       held.correlation = request;
       held.trace = cause.traceparent;
     }
-    const { decision, done } = this.#decide(held, { kind: 'submit', request, source: message.source, bodyHash: message.bodyHash, taskBytes: message.taskBytes, options, environment }, { task: message.task }, cause);
+    const { decision, done } = this.#decide(
+      held,
+      { kind: 'submit', request, source: message.source, bodyHash: message.bodyHash, taskBytes: message.taskBytes, options, environment },
+      { task: message.task },
+      cause,
+    );
     await done;
-    if (decision.kind === 'refused') return this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), workflow);
-    const rejected = decision.kind === 'events' ? rejectionIn(decision.events) : held.state.phase === 'rejected' ? held.state.failure : undefined;
-    if (rejected !== undefined) {
-      return this.#shared.told.refused(tenant, request, { ...rejected, next: REFUSALS[rejected.code as RefusalCode] }, workflow);
-    }
-    this.#shared.told.accepted(tenant, request, workflow, decision.kind === 'nothing', cause.traceparent);
-    if (decision.kind === 'nothing') this.#shared.told.result(held, cause.traceparent);
+    this.#answerSubmission(held, decision, message);
     this.#memory.forgetEnded(held);
+  }
+
+  #answerSubmission(
+    held: Held,
+    decision: Decision<WorkflowEvent>,
+    { tenant, request, cause }: Extract<InboxMessage, { kind: 'submit' }>,
+  ): void {
+    if (decision.kind === 'refused') return this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), held.id);
+    const rejected =
+      decision.kind === 'events' ? rejectionIn(decision.events) : held.state.phase === 'rejected' ? held.state.failure : undefined;
+    if (rejected !== undefined)
+      return this.#shared.told.refused(tenant, request, { ...rejected, next: REFUSALS[rejected.code as RefusalCode] }, held.id);
+    this.#shared.told.accepted(tenant, request, held.id, decision.kind === 'nothing', cause.traceparent);
+    if (decision.kind === 'nothing') this.#shared.told.result(held, cause.traceparent);
   }
 
   async #cancel(message: Extract<InboxMessage, { kind: 'cancel' }>): Promise<void> {
@@ -247,7 +297,11 @@ export class Partition {
     const held = await this.#memory.get(message.workflow);
     if (held.tenant !== tenant) {
       this.#memory.forgetEnded(held);
-      return this.#shared.told.refused(tenant, request, { code: 'WorkflowUnknown', message: 'There is no such workflow to cancel.', next: REFUSALS.WorkflowUnknown });
+      return this.#shared.told.refused(tenant, request, {
+        code: 'WorkflowUnknown',
+        message: 'There is no such workflow to cancel.',
+        next: REFUSALS.WorkflowUnknown,
+      });
     }
     const { decision, done } = this.#decide(held, { kind: 'cancel', request }, message.content, message.cause);
     await done;
@@ -267,7 +321,8 @@ export class Partition {
     const { decision, done } = this.#decide(held, message.input, undefined, message.cause);
     await done;
     const other = held.state.attempts.get(attempt)?.runner;
-    if (decision.kind === 'refused') this.#shared.told.grant(runner, { ...answer, granted: false, ...(other === undefined ? {} : { runner: other }) });
+    if (decision.kind === 'refused')
+      this.#shared.told.grant(runner, { ...answer, granted: false, ...(other === undefined ? {} : { runner: other }) });
     else this.#shared.told.grant(runner, { ...answer, granted: true });
   }
 
@@ -278,11 +333,14 @@ export class Partition {
       return this.#memory.forgetEnded(held);
     }
     const attempt = held.state.attempts.get(message.result.attempt as OpenAttempt['id']);
-    const granted = new Set((attempt === undefined ? undefined : held.state.agents.get(attempt.agent))?.granted.tools.map((tool) => tool.name));
+    const granted = new Set(
+      (attempt === undefined ? undefined : held.state.agents.get(attempt.agent))?.granted.tools.map((tool) => tool.name),
+    );
     const { input, content } = partResult(message.result, granted);
     const { decision, done } = this.#decide(held, input, attempt === undefined ? undefined : content, message.cause);
     await done;
-    if (decision.kind === 'refused') this.#shared.logger.warn({ workflow: held.id, code: decision.refusal.code, message: decision.refusal.message }, 'answer refused');
+    if (decision.kind === 'refused')
+      this.#shared.logger.warn({ workflow: held.id, code: decision.refusal.code, message: decision.refusal.message }, 'answer refused');
     this.#memory.forgetEnded(held);
   }
 
@@ -300,10 +358,25 @@ export class Partition {
     }
   }
 
-  async #storeParked(service: string, tenant: string | null, subject: string, why: Pick<Unreadable, 'reason' | 'detail'>, body: Buffer): Promise<void> {
+  async #storeParked(
+    service: string,
+    tenant: string | null,
+    subject: string,
+    why: Pick<Unreadable, 'reason' | 'detail'>,
+    body: Buffer,
+  ): Promise<void> {
     const key = await this.#shared.keys.fresh();
     const sha256 = sha256Hex(body);
-    await this.#shared.log.park({ service, tenant, subject, reason: why.reason, detail: why.detail.slice(0, 1_000), sha256, keyId: key.id, body: seal(key.key, `parked/${sha256}`, body) });
+    await this.#shared.log.park({
+      service,
+      tenant,
+      subject,
+      reason: why.reason,
+      detail: why.detail.slice(0, 1_000),
+      sha256,
+      keyId: key.id,
+      body: seal(key.key, `parked/${sha256}`, body),
+    });
     this.#shared.meters.parked(why.reason);
     this.#shared.logger.warn({ subject, reason: why.reason, detail: why.detail }, 'message parked');
   }
@@ -312,21 +385,43 @@ export class Partition {
    * Decides on the state in memory and hands the events to the lane, all in one turn of the event loop.
    * `done` settles when everything that this answer rests on is in the log.
    */
-  #decide(held: Held, input: WorkflowInput, content: unknown, cause: Cause): { readonly decision: Decision<WorkflowEvent>; readonly done: Promise<unknown> } {
+  #decide(
+    held: Held,
+    input: WorkflowInput,
+    content: unknown,
+    cause: Cause,
+  ): { readonly decision: Decision<WorkflowEvent>; readonly done: Promise<unknown> } {
     const now = Date.now();
     const before = held.state;
     const decision = decide(input, before, { now, bus: this.#shared.busIncarnation() });
     if (decision.kind !== 'events' || decision.events.length === 0) return { decision, done: held.committed };
-    const span = this.#shared.tracing.start(`decide ${input.kind}`, { parent: cause.traceparent, kind: 'consumer', attributes: { 'mandate.workflow': held.id, 'mandate.tenant': held.tenant } });
+    const span = this.#shared.tracing.start(`decide ${input.kind}`, {
+      parent: cause.traceparent,
+      kind: 'consumer',
+      attributes: { 'mandate.workflow': held.id, 'mandate.tenant': held.tenant },
+    });
     const at = Math.max(before.at, now);
     const firstVersion = before.version + 1;
     held.state = decision.events.reduce((state, event) => evolve(state, event, at), before);
     if (content !== undefined) held.contents.set(firstVersion, content);
     const { events, commands } = this.#withCommands(held, decision.events);
-    const { encoded, headHash } = encodeDecision(held, events, { cause: { ...cause, traceparent: span.traceparent }, content, at, firstVersion });
+    const { encoded, headHash } = encodeDecision(held, events, {
+      cause: { ...cause, traceparent: span.traceparent },
+      content,
+      at,
+      firstVersion,
+    });
     held.headHash = headHash;
     crashPoint(`orchestrator:before-commit:${input.kind}`);
-    const committed = this.#shared.lane.commit({ partition: this.number, stream: held.id, tenant: held.tenant, expectedVersion: before.version, events: encoded, headHash, open: isOpen(held.state) });
+    const committed = this.#shared.lane.commit({
+      partition: this.number,
+      stream: held.id,
+      tenant: held.tenant,
+      expectedVersion: before.version,
+      events: encoded,
+      headHash,
+      open: isOpen(held.state),
+    });
     const done = committed.then(
       (position) => {
         crashPoint(`orchestrator:after-commit:${input.kind}`);
@@ -352,7 +447,10 @@ export class Partition {
   }
 
   /** Composes the commands of reserved attempts and puts their hashes into the events. */
-  #withCommands(held: Held, decided: readonly WorkflowEvent[]): { readonly events: readonly WorkflowEvent[]; readonly commands: ReadonlyMap<string, string> } {
+  #withCommands(
+    held: Held,
+    decided: readonly WorkflowEvent[],
+  ): { readonly events: readonly WorkflowEvent[]; readonly commands: ReadonlyMap<string, string> } {
     const commands = new Map<string, string>();
     const events = decided.map((event): WorkflowEvent => {
       const attempt = event.type === 'attempt.reserved' ? held.state.attempts.get(event.data.attempt) : undefined;
@@ -370,7 +468,14 @@ export class Partition {
   }
 
   /** What a commit sets free. */
-  #committed(held: Held, events: readonly WorkflowEvent[], encoded: readonly EncodedEvent[], position: number, commands: ReadonlyMap<string, string>, traceparent: string): void {
+  #committed(
+    held: Held,
+    events: readonly WorkflowEvent[],
+    encoded: readonly EncodedEvent[],
+    position: number,
+    commands: ReadonlyMap<string, string>,
+    traceparent: string,
+  ): void {
     if (this.#lost) return;
     for (const [id, command] of commands) {
       const attempt = held.state.attempts.get(id as OpenAttempt['id']);
@@ -392,16 +497,37 @@ export class Partition {
   }
 
   /** Sends a command; sending it again is harmless. What the bus does not take is sent again later. */
-  #dispatch(held: Held, attempt: OpenAttempt, command: string = this.#compose(held, attempt), traceparent: string | undefined = held.trace): void {
+  #dispatch(
+    held: Held,
+    attempt: OpenAttempt,
+    command: string = this.#compose(held, attempt),
+    traceparent: string | undefined = held.trace,
+  ): void {
     const kind = attempt.owes.kind;
     const id = eventId(held.id, attempt.version);
-    const message = `{"specversion":"1.0","id":"${id}","source":"/mandate/orchestrator/${this.#shared.instance}","type":"${COMMAND_TYPE[kind]}","time":"${new Date().toISOString()}","tenant":"${held.tenant}"${traceparent === undefined ? '' : `,"traceparent":"${traceparent}"`},"data":${command}}`;
+    const head = JSON.stringify({
+      specversion: '1.0',
+      id,
+      source: `/mandate/orchestrator/${this.#shared.instance}`,
+      type: COMMAND_TYPE[kind],
+      time: new Date().toISOString(),
+      tenant: held.tenant,
+      traceparent,
+    });
+    // The command goes out as the very bytes whose hash is in the log.
+    const message = `${head.slice(0, -1)},"data":${command}}`;
     this.#shared.bus
-      .publish(subjects.command(kind, this.number, held.tenant), message, { id, headers: { [SIGNATURE_HEADER]: sign(this.#shared.commandKeys[kind], message) } })
+      .publish(subjects.command(kind, this.number, held.tenant), message, {
+        id,
+        headers: { [SIGNATURE_HEADER]: sign(this.#shared.commandKeys[kind], message) },
+      })
       .catch((error: Error) => {
         if (this.#lost) return;
         this.#owed.add(held.id);
-        this.#shared.logger.warn({ workflow: held.id, attempt: attempt.id, problem: error.message }, 'command not on the bus yet; it will be sent again');
+        this.#shared.logger.warn(
+          { workflow: held.id, attempt: attempt.id, problem: error.message },
+          'command not on the bus yet; it will be sent again',
+        );
       });
   }
 
@@ -453,7 +579,9 @@ export class Partition {
     held.timerAt = Infinity;
     const due = pending(held.state).timers.filter((timer) => timer.at <= Date.now());
     for (const timer of due.sort((a, b) => a.at - b.at)) {
-      await this.#internal(held, inputOf(timer.fire), this.#causeOf(held, timer.fire)).catch((error: unknown) => this.#failedInternally(held, error));
+      await this.#internal(held, inputOf(timer.fire), this.#causeOf(held, timer.fire)).catch((error: unknown) =>
+        this.#failedInternally(held, error),
+      );
     }
     if (isOpen(held.state)) this.#setClock(held);
     else this.#memory.forgetEnded(held);
@@ -466,7 +594,11 @@ export class Partition {
   }
 
   async #internal(held: Held, input: WorkflowInput, causation: string): Promise<void> {
-    await this.#decide(held, input, undefined, { actor: `service/orchestrator/${this.#shared.instance}`, causation, traceparent: held.trace }).done;
+    await this.#decide(held, input, undefined, {
+      actor: `service/orchestrator/${this.#shared.instance}`,
+      causation,
+      traceparent: held.trace,
+    }).done;
   }
 
   #failedInternally(held: Held, error: unknown): void {

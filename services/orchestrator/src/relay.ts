@@ -3,6 +3,8 @@ import type { Bus } from '@mandate/messaging';
 import type { EncodedEvent } from '@mandate/event-store';
 import type { Logger } from '@mandate/service-kit';
 
+type PublishedEvent = Pick<EncodedEvent, 'type' | 'schema' | 'version' | 'at' | 'envelope'>;
+
 /**
  * Publishes what was stored, at least once, and knows how far: every event below `published` has been acknowledged by
  * the bus. The log is the outbox; a successor publishes again from the noted position.
@@ -17,7 +19,14 @@ export class Relay {
   #next: number;
   #stopped = false;
 
-  constructor(options: { readonly bus: Bus; readonly logger: Logger; readonly partition: number; readonly incarnation: string; readonly instance: string; readonly from: number }) {
+  constructor(options: {
+    readonly bus: Bus;
+    readonly logger: Logger;
+    readonly partition: number;
+    readonly incarnation: string;
+    readonly instance: string;
+    readonly from: number;
+  }) {
     this.#bus = options.bus;
     this.#logger = options.logger;
     this.#partition = options.partition;
@@ -42,12 +51,19 @@ export class Relay {
     return this.#next;
   }
 
-  publish(tenant: string, workflow: string, firstPosition: number, events: readonly EncodedEvent[]): void {
+  publish(tenant: string, workflow: string, firstPosition: number, events: readonly PublishedEvent[]): void {
     for (const [index, event] of events.entries()) {
       const position = firstPosition + index;
       this.#unacknowledged.add(position);
       this.#next = Math.max(this.#next, position + 1);
-      void this.#untilStored(position, event.type, tenant, workflow, this.#message(position, tenant, workflow, event), `${workflow}-${event.version}`);
+      void this.#untilStored(
+        position,
+        event.type,
+        tenant,
+        workflow,
+        this.#message(position, tenant, workflow, event),
+        `${workflow}-${event.version}`,
+      );
     }
   }
 
@@ -56,10 +72,18 @@ export class Relay {
   }
 
   /** The envelope goes out as the very bytes that are stored and hashed. */
-  #message(position: number, tenant: string, workflow: string, event: Pick<EncodedEvent, 'type' | 'version' | 'at' | 'envelope'>): string {
+  #message(position: number, tenant: string, workflow: string, event: PublishedEvent): string {
     const head = {
-      specversion: '1.0', id: `${workflow}-${event.version}`, source: this.#source, type: `mandate.${event.type}.v1`, subject: workflow,
-      time: new Date(event.at).toISOString(), tenant, partition: this.#partition, position, incarnation: this.#incarnation,
+      specversion: '1.0',
+      id: `${workflow}-${event.version}`,
+      source: this.#source,
+      type: `mandate.${event.type}.v${event.schema}`,
+      subject: workflow,
+      time: new Date(event.at).toISOString(),
+      tenant,
+      partition: this.#partition,
+      position,
+      incarnation: this.#incarnation,
     };
     return `${JSON.stringify(head).slice(0, -1)},"data":${event.envelope}}`;
   }
@@ -71,7 +95,8 @@ export class Relay {
         this.#unacknowledged.delete(position);
         return;
       } catch (error) {
-        if (wait === 100) this.#logger.warn({ partition: this.#partition, problem: (error as Error).message }, 'event not published yet; trying again');
+        if (wait === 100)
+          this.#logger.warn({ partition: this.#partition, problem: (error as Error).message }, 'event not published yet; trying again');
         await new Promise((done) => setTimeout(done, wait).unref());
       }
     }

@@ -1,5 +1,6 @@
 import { CommitLane, DataKeys, EventLog } from '@mandate/event-store';
-import type { ServiceDefinition, Working } from '@mandate/service-kit';
+import { STREAMS } from '@mandate/contracts';
+import { ConfigInvalid, type ServiceDefinition, type Working } from '@mandate/service-kit';
 import { z } from 'zod';
 import { Catalogs } from './catalogs.ts';
 import { Leases } from './leases.ts';
@@ -27,17 +28,35 @@ export const orchestrator: ServiceDefinition<typeof config> = {
   secrets: ['DATABASE_URL', 'KEYS_DATABASE_URL', 'COMMAND_KEY_ANALYZER', 'COMMAND_KEY_LLM', 'COMMAND_KEY_TOOL'],
   start: async (context): Promise<Working> => {
     const { config: env, bus, log: logger, instance, tracing, metrics } = context;
+    refuseShortClaims(env);
     const onError = (error: Error): void => logger.warn({ problem: error.message }, 'postgres connection');
     const log = new EventLog({ url: env.DATABASE_URL, onError });
     const keys = await DataKeys.open({ url: env.KEYS_DATABASE_URL, masterKeyFile: env.MANDATE_MASTER_KEY_FILE, onError });
-    const catalogs = new Catalogs(log, logger, { queueMs: env.MANDATE_QUEUE_MS, analyzeMs: env.MANDATE_ANALYZE_MS, llmMs: env.MANDATE_LLM_MS, toolMs: env.MANDATE_TOOL_MS, graceMs: env.MANDATE_GRACE_MS });
+    const catalogs = new Catalogs(log, logger, {
+      queueMs: env.MANDATE_QUEUE_MS,
+      analyzeMs: env.MANDATE_ANALYZE_MS,
+      llmMs: env.MANDATE_LLM_MS,
+      toolMs: env.MANDATE_TOOL_MS,
+      graceMs: env.MANDATE_GRACE_MS,
+    });
     const logIncarnation = await log.incarnation();
     let busIncarnation = await bus.incarnation();
     await catalogs.start(context);
     const leases = new Leases(log, logger, instance);
-    const meters = new Meters(metrics, { partitions: () => leases.owned.size, workflows: () => [...leases.owned.values()].reduce((sum, partition) => sum + partition.openWorkflows, 0) });
+    const meters = new Meters(metrics, {
+      partitions: () => leases.owned.size,
+      workflows: () => [...leases.owned.values()].reduce((sum, partition) => sum + partition.openWorkflows, 0),
+    });
     await leases.start({
-      bus, log, keys, catalogs, logger, tracing, meters, instance, logIncarnation,
+      bus,
+      log,
+      keys,
+      catalogs,
+      logger,
+      tracing,
+      meters,
+      instance,
+      logIncarnation,
       lane: new CommitLane(log, leases.epochs),
       told: new Told(bus, instance),
       commandKeys: { analyze: env.COMMAND_KEY_ANALYZER, llm: env.COMMAND_KEY_LLM, tool: env.COMMAND_KEY_TOOL },
@@ -69,3 +88,13 @@ export const orchestrator: ServiceDefinition<typeof config> = {
     };
   },
 };
+
+/** A claim must outlive its command: an attempt whose claim was forgotten could be run a second time. */
+function refuseShortClaims(env: z.infer<typeof config>): void {
+  const claims = STREAMS.find((stream) => stream.name === 'CLAIMS')?.maxAgeMs ?? 0;
+  const longest = env.MANDATE_QUEUE_MS + Math.max(env.MANDATE_ANALYZE_MS, env.MANDATE_LLM_MS, env.MANDATE_TOOL_MS) + env.MANDATE_GRACE_MS;
+  if (longest < claims) return;
+  throw new ConfigInvalid(
+    `MANDATE_QUEUE_MS, the longest call and MANDATE_GRACE_MS are ${longest} ms together; claims are kept for ${claims} ms. Lower them.`,
+  );
+}

@@ -18,7 +18,12 @@ export class Told {
     this.#tell(subjects.out(tenant, request), TYPES.taskReceipt, receipt, { tenant, traceparent });
   }
 
-  refused(tenant: string, request: string, refusal: { readonly code: string; readonly message: string; readonly next: string }, workflow?: string): void {
+  refused(
+    tenant: string,
+    request: string,
+    refusal: { readonly code: string; readonly message: string; readonly next: string },
+    workflow?: string,
+  ): void {
     const receipt: TaskReceipt = { request, accepted: false, ...refusal, ...(workflow === undefined ? {} : { workflow }) };
     this.#tell(subjects.out(tenant, request), TYPES.taskReceipt, receipt, { tenant });
   }
@@ -26,7 +31,8 @@ export class Told {
   /** How it ended, once it has ended; nothing before. */
   result(held: Held, traceparent: string | undefined): void {
     const result = resultOf(held);
-    if (result !== undefined) this.#tell(subjects.out(held.tenant, result.request), TYPES.taskResult, result, { tenant: held.tenant, traceparent });
+    if (result !== undefined)
+      this.#tell(subjects.out(held.tenant, result.request), TYPES.taskResult, result, { tenant: held.tenant, traceparent });
   }
 
   grant(runner: string, grant: StartGrant): void {
@@ -41,9 +47,17 @@ export class Told {
     }
   }
 
-  #tell(subject: string, type: string, data: unknown, extra: { readonly tenant?: string; readonly traceparent?: string | undefined }): void {
+  #tell(
+    subject: string,
+    type: string,
+    data: unknown,
+    extra: { readonly tenant?: string; readonly traceparent?: string | undefined },
+  ): void {
     const id = `${subject}.${type}`;
-    this.#bus.tell(subject, JSON.stringify({ specversion: '1.0', id, source: this.#source, type, time: new Date().toISOString(), ...extra, data }));
+    this.#bus.tell(
+      subject,
+      JSON.stringify({ specversion: '1.0', id, source: this.#source, type, time: new Date().toISOString(), ...extra, data }),
+    );
   }
 }
 
@@ -77,4 +91,8 @@ export function rejectionIn(events: readonly WorkflowEvent[]): { readonly code: 
   return found?.type === 'task.rejected' ? found.data : undefined;
 }
 
-export const asRefusal = (refusal: Refusal): { readonly code: string; readonly message: string; readonly next: string } => ({ code: refusal.code, message: refusal.message, next: refusal.next });
+export const asRefusal = (refusal: Refusal): { readonly code: string; readonly message: string; readonly next: string } => ({
+  code: refusal.code,
+  message: refusal.message,
+  next: refusal.next,
+});

@@ -1,6 +1,6 @@
 import { upcast } from '@mandate/contracts';
 import { ABSENT, evolve, isOpen, type Workflow } from '@mandate/domain';
-import { type DataKey, type DataKeys, type EventLog, openAll, aboutEvent, type StoredStream } from '@mandate/event-store';
+import { type DataKey, type DataKeys, type EventLog, SealedWords, type StoredStream } from '@mandate/event-store';
 
 /**
  * A workflow as its owner holds it: the folded state, the head of its hash chain, and the words that its next commands
@@ -13,12 +13,13 @@ export interface Held {
   tenant: string;
   state: Workflow;
   headHash: Buffer;
-  key: DataKey;
+  /** Of its content; an absent workflow gets one when it is submitted. */
+  key: DataKey | undefined;
   /** The request that started it. */
   correlation: string;
   /** W3C context of the request: what a timer starts belongs to the same trace. */
   trace: string | undefined;
-  readonly contents: Map<number, unknown>;
+  readonly contents: SealedWords;
   /** Settles with the latest commit. */
   committed: Promise<unknown>;
   /** When its earliest timer was put on the clock (epoch ms). */
@@ -41,7 +42,7 @@ export class WorkflowMemory {
     this.#keys = keys;
   }
 
-  /** The workflow, from memory or from the log; an absent one comes with a fresh key. */
+  /** The workflow, from memory or from the log. */
   get(id: string): Held | Promise<Held> {
     const held = this.#held.get(id);
     if (held !== undefined) return held;
@@ -72,7 +73,12 @@ export class WorkflowMemory {
 
   /** Absent and ended ones are not kept: they can be read again. */
   forgetEnded(held: Held): void {
-    if (!isOpen(held.state) && this.#held.get(held.id) === held) this.#held.delete(held.id);
+    if (isOpen(held.state)) return;
+    // Not before its last decision is in the log: whoever reads it again must find that.
+    const forget = (): void => {
+      if (!isOpen(held.state)) this.discard(held);
+    };
+    held.committed.then(forget, forget);
   }
 
   /** What was decided on it is void: read it again next time. */
@@ -82,13 +88,25 @@ export class WorkflowMemory {
 
   async #load(id: string): Promise<Held> {
     const stored = await this.#log.readStream(this.#partition, id);
-    const held = stored === undefined ? await this.#absent(id) : await this.#revive(stored);
+    const held = stored === undefined ? this.#absent(id) : await this.#revive(stored);
     this.#held.set(id, held);
     return held;
   }
 
-  async #absent(id: string): Promise<Held> {
-    return { id, partition: this.#partition, tenant: '', state: ABSENT, headHash: GENESIS, key: await this.#keys.fresh(), correlation: '', trace: undefined, contents: new Map(), committed: Promise.resolve(), timerAt: Infinity };
+  #absent(id: string): Held {
+    return {
+      id,
+      partition: this.#partition,
+      tenant: '',
+      state: ABSENT,
+      headHash: GENESIS,
+      key: undefined,
+      correlation: '',
+      trace: undefined,
+      contents: new SealedWords(id),
+      committed: Promise.resolve(),
+      timerAt: Infinity,
+    };
   }
 
   async #revive(stored: StoredStream): Promise<Held> {
@@ -97,30 +115,25 @@ export class WorkflowMemory {
       const today = upcast(event);
       state = evolve(state, today, today.at);
     }
-    const words = await openAll(this.#keys, stored.contents.map((content) => ({ stream: stored.stream, ...content })));
-    const contents = new Map<number, unknown>();
-    for (const { version } of stored.contents) {
-      const opened = words.get(aboutEvent(stored.stream, version));
-      if (opened !== undefined) contents.set(version, opened);
-    }
+    const keys = await this.#keys.get(stored.contents.map((content) => content.keyId));
     return {
       id: stored.stream,
       partition: this.#partition,
       tenant: stored.tenant,
       state,
       headHash: stored.events.at(-1)?.hash ?? GENESIS,
-      key: await this.#keyOf(stored),
+      key: keyOf(stored, keys),
       correlation: stored.events[0]?.event.correlation ?? '',
       trace: stored.events[0]?.event.trace,
-      contents,
+      contents: new SealedWords(stored.stream, keys, stored.contents),
       committed: Promise.resolve(),
       timerAt: Infinity,
     };
   }
+}
 
-  async #keyOf(stored: StoredStream): Promise<DataKey> {
-    const id = stored.contents[0]?.keyId;
-    const key = id === undefined ? undefined : (await this.#keys.get([id])).get(id);
-    return id !== undefined && key !== undefined ? { id, key } : this.#keys.fresh();
-  }
+function keyOf(stored: StoredStream, keys: ReadonlyMap<string, Buffer>): DataKey | undefined {
+  const id = stored.contents[0]?.keyId;
+  const key = id === undefined ? undefined : keys.get(id);
+  return id === undefined || key === undefined ? undefined : { id, key };
 }

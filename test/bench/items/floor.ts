@@ -8,6 +8,7 @@ import type { Bench, Item } from '../bench.ts';
 import type { Figure } from '../figure.ts';
 import { latencyFigures, timeOneByOne } from '../latency.ts';
 import { keepInFlight } from '../load.ts';
+import { takeRounds } from '../rounds.ts';
 import { median, rounded } from '../statistics.ts';
 
 const CONNECTIONS = 64;
@@ -28,7 +29,8 @@ export const floor: Item = {
       const threeSteps = async (): Promise<void> => {
         for (let i = 0; i < 3; i++) await step();
       };
-      const idle = latencyFigures(bench, 'floor: three inserts one after the other', await timeOneByOne(bench, threeSteps));
+      const name = 'floor: three inserts one after the other';
+      const idle = latencyFigures(name, await timeOneByOne(bench, name, threeSteps));
       const rates: Figure[] = [];
       for (const inFlight of [16, 64, 256]) rates.push(await commitRate(bench, inFlight, step));
       const { rows } = await pool.query<{ server_version: string }>('show server_version');
@@ -41,18 +43,25 @@ export const floor: Item = {
 };
 
 async function commitRate(bench: Bench, inFlight: number, step: () => Promise<unknown>): Promise<Figure> {
+  const name = `floor: inserts, ${inFlight} in flight`;
   const load = keepInFlight(inFlight, step);
-  const rounds: number[] = [];
+  const ratePerSecond = async (): Promise<number> => {
+    const [ended, started] = [load.ended, performance.now()];
+    await Promise.race([wait(bench.seconds * 1_000), load.failed]);
+    return rounded(((load.ended - ended) * 1_000) / (performance.now() - started));
+  };
   try {
     await Promise.race([wait(500), load.failed]);
-    for (let round = 0; round < bench.rounds; round++) {
-      const [ended, started] = [load.ended, performance.now()];
-      await Promise.race([wait(bench.seconds * 1_000), load.failed]);
-      rounds.push(rounded(((load.ended - ended) * 1_000) / (performance.now() - started)));
-    }
+    const rounds = await takeRounds(bench, name, ratePerSecond, (rate) => `${Math.round(rate)} commits/s`);
+    const rates = rounds.map((round) => round.found);
+    return {
+      name,
+      unit: 'commits/s',
+      value: median(rates),
+      rounds: rates,
+      coresOfOthers: median(rounds.map((round) => round.coresOfOthers)),
+    };
   } finally {
     await load.stop();
   }
-  bench.say(`floor, ${inFlight} in flight: ${Math.round(median(rounds))} commits/s`);
-  return { name: `floor: inserts, ${inFlight} in flight`, unit: 'commits/s', value: median(rounds), rounds };
 }

@@ -3,14 +3,16 @@ import { settledSteps } from '../core-stack.ts';
 import type { Figure } from '../figure.ts';
 import { type FullStack, instancesOf, startFullStack } from '../full-stack.ts';
 import { HttpDoor } from '../http-door.ts';
-import { latencyFigures, timeOneByOne } from '../latency.ts';
+import { latencyFigures, timeOneByOne, timeWhatIsHeard } from '../latency.ts';
 import { residentMegabytes } from '../process-cpu.ts';
-import { rounded } from '../statistics.ts';
+import { takeRounds } from '../rounds.ts';
+import { median, rounded } from '../statistics.ts';
 import { hearStepTimes } from '../step-latency.ts';
 import { measureThroughput, type Throughput, throughputFigures } from '../throughput.ts';
 
 const TOOL_CALLS = 12;
 const WARM_UP_TASKS = 100;
+const READERS = 32;
 const DIRECT = { pattern: 'direct' };
 
 /** One step with everything on: gateway, analyzer, real router and runner, projector, traces, encryption. */
@@ -34,12 +36,28 @@ async function measureFull(bench: Bench, full: FullStack, door: HttpDoor): Promi
   const threeSteps = planOf(full.note, 1);
   for (let i = 0; i < WARM_UP_TASKS; i++) await door.submit(threeSteps, {});
   const spansBefore = full.spans();
-  const stepMs = await hearStepTimes(full.bus, () => timeOneByOne(bench, () => door.submit(chain, DIRECT)));
-  const figures: Figure[] = [...latencyFigures(bench, 'full step, 1 in flight', stepMs)];
-  figures.push(...latencyFigures(bench, 'full W1 with analysis, POST with wait to finished task, idle', await timeOneByOne(bench, () => door.submitAndWait(threeSteps, {}))));
+  const [step, wholeTask] = ['full step, 1 in flight', 'full W1 with analysis, POST with wait to finished task, idle'];
+  const figures: Figure[] = [
+    ...latencyFigures(
+      step,
+      await timeWhatIsHeard(
+        bench,
+        step,
+        () => door.submit(chain, DIRECT),
+        (work) => hearStepTimes(full.bus, work),
+      ),
+    ),
+    ...latencyFigures(wholeTask, await timeOneByOne(bench, wholeTask, () => door.submitAndWait(threeSteps, {}))),
+  ];
   const throughput: Throughput[] = [];
   for (const inFlight of [16, 64, 256]) {
-    const found = await measureThroughput(bench, { name: 'full step', inFlight, runOne: () => door.submit(chain, DIRECT), steps: () => settledSteps(instancesOf(full.stack, 'orchestrator')), groups: full.groups });
+    const found = await measureThroughput(bench, {
+      name: 'full step',
+      inFlight,
+      runOne: () => door.submit(chain, DIRECT),
+      steps: () => settledSteps(instancesOf(full.stack, 'orchestrator')),
+      groups: full.groups,
+    });
     throughput.push(found);
     figures.push(...throughputFigures(found));
   }
@@ -50,21 +68,34 @@ async function measureFull(bench: Bench, full: FullStack, door: HttpDoor): Promi
 
 /** `GET /api/v1/tasks/:id` of a finished task, 32 at a time. */
 async function readRate(bench: Bench, door: HttpDoor): Promise<readonly Figure[]> {
-  const list = JSON.parse((await door.send('GET', '/api/v1/tasks?limit=1&status=completed')).body) as { data: readonly { workflow: string }[] };
+  const list = JSON.parse((await door.send('GET', '/api/v1/tasks?limit=1&status=completed')).body) as {
+    data: readonly { workflow: string }[];
+  };
   const path = `/api/v1/tasks/${list.data[0]?.workflow}`;
+  const name = `GET /api/v1/tasks/:id, ${READERS} at a time`;
+  const latency = await takeRounds(
+    bench,
+    name,
+    () => readAtOnce(bench.seconds, door, path),
+    (samples) => `${Math.round(samples.length / bench.seconds)} requests/s`,
+  );
+  const rates = latency.map((round) => rounded(round.found.length / bench.seconds));
+  return [{ name, unit: 'requests/s', value: median(rates), rounds: rates, target: { atLeast: 1_000 } }, ...latencyFigures(name, latency)];
+}
+
+async function readAtOnce(seconds: number, door: HttpDoor, path: string): Promise<readonly number[]> {
   const samples: number[] = [];
-  const started = performance.now();
+  const until = performance.now() + seconds * 1_000;
   const reader = async (): Promise<void> => {
-    while (performance.now() - started < bench.seconds * 1_000) {
+    while (performance.now() < until) {
       const sent = performance.now();
       const answer = await door.send('GET', path);
       if (answer.status !== 200) throw new Error(`GET ${path} answered ${answer.status}`);
       samples.push(performance.now() - sent);
     }
   };
-  await Promise.all(Array.from({ length: 32 }, reader));
-  const rate = (samples.length * 1_000) / (performance.now() - started);
-  return [{ name: 'GET /api/v1/tasks/:id, 32 at a time', unit: 'requests/s', value: rounded(rate), target: { atLeast: 1_000 } }, ...latencyFigures(bench, 'GET /api/v1/tasks/:id, 32 at a time', samples)];
+  await Promise.all(Array.from({ length: READERS }, reader));
+  return samples;
 }
 
 /** Read the note so many times, a model call between each, then say so: `2 × calls + 1` steps. */

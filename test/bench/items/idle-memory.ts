@@ -23,7 +23,14 @@ export const idleMemory: Item = {
         now = read();
         if (now.every((mb, index) => Math.abs(mb - (before[index] ?? 0)) <= STEADY_MB)) break;
       }
-      return { figures: services.map((service, index) => ({ name: `idle memory, ${service.name.replace(/-1$/, '')}`, unit: 'MB', value: rounded(before[index] ?? 0), target: { atMost: 120 } })) };
+      return {
+        figures: services.map((service, index) => ({
+          name: `idle memory, ${service.name.replace(/-1$/, '')}`,
+          unit: 'MB',
+          value: rounded(before[index] ?? 0),
+          target: { atMost: 120 },
+        })),
+      };
     } finally {
       await full.stop();
     }

@@ -8,8 +8,30 @@ import { percentile, rounded } from '../statistics.ts';
 
 const CALLS = 20_000;
 const VERBS = ['Read', 'Summarise', 'Compare', 'Translate', 'Count', 'Explain', 'Extract', 'Delete', 'Research', 'Plan'];
-const OBJECTS = ['the quarterly sales report', 'every markdown file under docs/', 'these two contracts', 'the error log of last night', 'our public API', 'the customer interviews', 'the unit tests', 'the budget table'];
-const TAILS = ['and mail me the result', 'in three sentences', 'without changing any file', 'then write a table with the ten largest numbers', 'and say what is missing', 'as JSON', 'for an auditor', 'before Friday', 'and check it twice', 'using no more than two tools', 'in German', 'with sources'];
+const OBJECTS = [
+  'the quarterly sales report',
+  'every markdown file under docs/',
+  'these two contracts',
+  'the error log of last night',
+  'our public API',
+  'the customer interviews',
+  'the unit tests',
+  'the budget table',
+];
+const TAILS = [
+  'and mail me the result',
+  'in three sentences',
+  'without changing any file',
+  'then write a table with the ten largest numbers',
+  'and say what is missing',
+  'as JSON',
+  'for an auditor',
+  'before Friday',
+  'and check it twice',
+  'using no more than two tools',
+  'in German',
+  'with sources',
+];
 
 export const pure: Item = {
   name: 'pure',
@@ -30,7 +52,12 @@ function measureDecision(bench: Bench): readonly Figure[] {
   while (telling.workflow.stepCount < 8) answerNext(telling, 13, 1);
   const [attempt] = telling.open('tool');
   if (attempt === undefined) throw new Error('the eighth step of the chain is not a tool call');
-  const input = { kind: 'result', attempt: attempt.id, outcome: 'succeeded', answer: { kind: 'tool', isError: false, resultBytes: 64, truncated: false } } as const;
+  const input = {
+    kind: 'result',
+    attempt: attempt.id,
+    outcome: 'succeeded',
+    answer: { kind: 'tool', isError: false, resultBytes: 64, truncated: false },
+  } as const;
   const micros = timeEach(CALLS, () => decide(input, telling.workflow, { now: telling.now, bus: telling.bus }));
   return microFigures(bench, 'one decision', micros, { atMost: 100 });
 }

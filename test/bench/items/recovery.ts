@@ -18,7 +18,10 @@ import { until } from '../until.ts';
 const IN_FLIGHT = 200;
 /** Each asks the model 9 times, 100 ms each, and counts 8 times with a tool that must not be repeated. */
 const TASK = `Count. [[plan: ${Array.from({ length: 8 }, () => 'tool counter__increment {}').join('; ')}; say counted]] [[delay:100]]`;
-const VICTIMS: readonly ServiceName[] = ['orchestrator', 'llm-router', 'tool-runner', 'projector', 'gateway'];
+const VICTIMS = ['orchestrator', 'llm-router', 'tool-runner', 'projector', 'gateway'] as const satisfies readonly ServiceName[];
+/** Nobody is killed: how long it takes until each of so many workflows has moved anyway. */
+const CONTROL = 'nobody';
+type Victim = (typeof VICTIMS)[number] | typeof CONTROL;
 /** Results that were already on their way when a service died prove nothing. */
 const IN_TRANSIT_MS = 100;
 const PATIENCE_MS = 120_000;
@@ -30,7 +33,7 @@ export const recovery: Item = {
     const restarted = await withWorld(bench, 1, (world) => killEach(bench, world, restartAfterKill));
     const replaced = await withWorld(bench, 2, (world) => killEach(bench, world, leaveDead));
     return {
-      figures: [...restarted.flatMap((found) => figuresOf(found, 'after the restart', 1_000)), ...replaced.flatMap((found) => figuresOf(found, 'without a restart (another replica)', 5_000))],
+      figures: [...figuresOf(restarted, 'after the restart', 1_000), ...figuresOf(replaced, 'without a restart (another replica)', 5_000)],
       details: { restarted, replaced },
     };
   },
@@ -63,7 +66,7 @@ interface Outage {
 }
 
 interface Found {
-  readonly service: ServiceName;
+  readonly victim: Victim;
   readonly outages: readonly Outage[];
 }
 
@@ -71,34 +74,35 @@ type Interruption = (victim: SupervisedProcess) => Promise<{ readonly since: num
 
 async function killEach(bench: Bench, world: World, interrupt: Interruption): Promise<readonly Found[]> {
   const found: Found[] = [];
-  for (const service of VICTIMS) {
+  const victims: readonly Victim[] = [CONTROL, ...VICTIMS];
+  for (const victim of victims) {
     const outages: Outage[] = [];
     for (let round = 1; round <= bench.rounds; round++) {
-      const outage = await oneOutage(world, service, interrupt);
+      const outage = await oneOutage(world, victim, interrupt);
       outages.push(outage);
       bench.say(
-        `kill -9 ${service}, round ${round} of ${bench.rounds}: ${outage.inFlight} in flight, ready after ${Math.round(outage.readyAfterMs)} ms, all moving ${Math.round(outage.movingAfterMs)} ms later, ${outage.lost} lost, ${outage.doubled} doubled`,
+        `kill -9 ${victim}, round ${round} of ${bench.rounds}: ${outage.inFlight} in flight, ready after ${Math.round(outage.readyAfterMs)} ms, all moving ${Math.round(outage.movingAfterMs)} ms later, ${outage.lost} lost, ${outage.doubled} doubled`,
       );
     }
-    found.push({ service, outages });
+    found.push({ victim, outages });
   }
   return found;
 }
 
-async function oneOutage(world: World, service: ServiceName, interrupt: Interruption): Promise<Outage> {
+async function oneOutage(world: World, name: Victim, interrupt: Interruption): Promise<Outage> {
   const { movements } = world;
   movements.forget();
   const doubledBefore = await doubledSoFar(world);
   const workflows = await Promise.all(Array.from({ length: IN_FLIGHT }, () => accepted(world.door)));
   await until('every workflow has had two results', () => (workflows.every((id) => movements.settled(id) >= 2) ? true : undefined));
-  const victim = world.stack.service(service);
-  const { since, readyAfterMs } = await interrupt(victim);
+  const victim = name === CONTROL ? undefined : world.stack.service(name);
+  const { since, readyAfterMs } = victim === undefined ? { since: Date.now(), readyAfterMs: 0 } : await interrupt(victim);
   const open = workflows.filter((id) => !movements.hasEndedBefore(id, since));
   const [moved, served] = await Promise.all([
     until('every workflow moves again', () => movements.allMovedSince(open, since), PATIENCE_MS),
-    until(`${service} serves again`, () => (SERVES[service] === undefined ? true : SERVES[service](world)), PATIENCE_MS).then(() => Date.now()),
+    servesAgain(world, name),
   ]);
-  if (victim.pid() === 0) await victim.restart();
+  if (victim?.pid() === 0) await victim.restart();
   const ended = (): number => workflows.filter((id) => movements.hasEnded(id)).length;
   await until('every workflow ends', () => (ended() === workflows.length ? true : undefined), PATIENCE_MS).catch(() => undefined);
   return {
@@ -126,14 +130,32 @@ const leaveDead: Interruption = async (victim) => {
   return { since: Date.now() + IN_TRANSIT_MS, readyAfterMs: 0 };
 };
 
-/** What a service owes besides the movement of workflows, which need neither door nor read models to go on. */
-const SERVES: Partial<Record<ServiceName, (world: World) => Promise<true | undefined>>> = {
-  gateway: async ({ door }) => ((await door.send('GET', '/api/v1/tasks?limit=1').catch(() => undefined))?.status === 200 ? true : undefined),
-  projector: async ({ bus }) => {
-    const reply = (await bus.ask(subjects.query('projector', 'projection.status'), '{}', 1_000).catch(() => undefined)) as QueryReply<'projection.status'> | undefined;
-    return reply?.ok === true && reply.value.partitions.every((one) => one.position >= one.head) ? true : undefined;
-  },
-};
+/** When a service does what it owes besides the movement of workflows, which need neither door nor read models to go on. */
+async function servesAgain({ door, bus, sql }: World, name: Victim): Promise<number> {
+  if (name === 'gateway')
+    await until(
+      'the gateway answers again',
+      async () => ((await door.send('GET', '/api/v1/tasks?limit=1').catch(() => undefined))?.status === 200 ? true : undefined),
+      PATIENCE_MS,
+    );
+  if (name === 'projector') {
+    const { rows } = await sql.query<{ p: number; head: string }>('select p, next_pos as head from es.partition');
+    const heads = new Map(rows.map((row) => [row.p, Number(row.head)]));
+    await until(
+      'the read models reach the log as it stood',
+      async () => {
+        const reply = (await bus.ask(subjects.query('projector', 'projection.status'), '{}', 1_000).catch(() => undefined)) as
+          | QueryReply<'projection.status'>
+          | undefined;
+        return reply?.ok === true && reply.value.partitions.every((one) => one.position >= (heads.get(one.partition) ?? 0))
+          ? true
+          : undefined;
+      },
+      PATIENCE_MS,
+    );
+  }
+  return Date.now();
+}
 
 async function accepted(door: HttpDoor): Promise<string> {
   const answer = await door.send('POST', '/api/v1/tasks', { task: TASK, options: { pattern: 'direct' } });
@@ -151,32 +173,79 @@ async function doubledSoFar({ sql, counted, model }: World): Promise<number> {
   return Math.max(0, counted() - starts) + Math.max(0, model.bill().requests - asks);
 }
 
-function figuresOf({ service, outages }: Found, when: string, atMostMs: number): readonly Figure[] {
-  const name = `kill -9 ${service}, ${when}`;
-  const moving = outages.map((outage) => Math.round(outage.movingAfterMs));
-  const total = (pick: (outage: Outage) => number): number => outages.reduce((sum, outage) => sum + pick(outage), 0);
+function figuresOf(found: readonly Found[], when: string, atMostMs: number): readonly Figure[] {
+  const killed = found.filter(({ victim }) => victim !== CONTROL);
+  const total = (pick: (outage: Outage) => number): number =>
+    killed.flatMap(({ outages }) => outages).reduce((sum, outage) => sum + pick(outage), 0);
   return [
-    { name: `${name}: all moving`, unit: 'ms', value: rounded(median(moving)), target: { atMost: atMostMs }, rounds: moving },
-    ...(SERVES[service] === undefined ? [] : [{ name: `${name}: ${service === 'gateway' ? 'answers' : 'read models caught up'}`, unit: 'ms' as const, value: rounded(median(outages.map((outage) => outage.servesAfterMs))), target: { atMost: atMostMs } }]),
-    { name: `${name}: lost`, unit: 'workflows', value: total((outage) => outage.lost), target: { atMost: 0 } },
-    { name: `${name}: doubled`, unit: 'attempts', value: total((outage) => outage.doubled), target: { atMost: 0 } },
+    ...found.flatMap(({ victim, outages }) => timesOf(victim, outages, victim === CONTROL ? 'the same load' : when, atMostMs)),
+    { name: `all kills, ${when}: lost`, unit: 'workflows', value: total((outage) => outage.lost), target: { atMost: 0 } },
+    { name: `all kills, ${when}: done twice`, unit: 'attempts', value: total((outage) => outage.doubled), target: { atMost: 0 } },
   ];
+}
+
+function timesOf(victim: Victim, outages: readonly Outage[], when: string, atMostMs: number): readonly Figure[] {
+  const name = victim === CONTROL ? `nobody killed, ${when}` : `kill -9 ${victim}, ${when}`;
+  const time = (what: string, pick: (outage: Outage) => number): Figure => {
+    const rounds = outages.map((outage) => Math.round(pick(outage)));
+    return {
+      name: `${name}: ${what}`,
+      unit: 'ms',
+      value: rounded(median(rounds)),
+      rounds,
+      ...(victim === CONTROL ? {} : { target: { atMost: atMostMs } }),
+    };
+  };
+  const moving = time('every workflow moved', (outage) => outage.movingAfterMs);
+  if (victim === 'gateway') return [moving, time('answers', (outage) => outage.servesAfterMs)];
+  if (victim === 'projector') return [moving, time('read models caught up', (outage) => outage.servesAfterMs)];
+  return [moving];
 }
 
 async function withWorld<T>(bench: Bench, replicas: number, work: (world: World) => Promise<T>): Promise<T> {
   const counterFile = join(bench.folder, `counter-${replicas}.txt`);
   const toolsFile = join(bench.folder, `tools-${replicas}.json`);
   const grants = [{ tools: ['increment'], effect: 'non_idempotent' }];
-  await writeFile(toolsFile, JSON.stringify({ servers: [{ name: 'counter', transport: 'stdio', command: process.execPath, args: [mcpPrograms.counter], env: { COUNTER_FILE: counterFile }, tenants: [TENANT], grants }] }));
+  await writeFile(
+    toolsFile,
+    JSON.stringify({
+      servers: [
+        {
+          name: 'counter',
+          transport: 'stdio',
+          command: process.execPath,
+          args: [mcpPrograms.counter],
+          env: { COUNTER_FILE: counterFile },
+          tenants: [TENANT],
+          grants,
+        },
+      ],
+    }),
+  );
   const model = await startStubModel({ remember: false });
-  const instances = { analyzer: 1, gateway: replicas, orchestrator: replicas, 'llm-router': replicas, 'tool-runner': replicas, projector: replicas };
+  const instances = {
+    analyzer: 1,
+    gateway: replicas,
+    orchestrator: replicas,
+    'llm-router': replicas,
+    'tool-runner': replicas,
+    projector: replicas,
+  };
   const stack = await startStack({ home: join(bench.folder, `home-${replicas}`), modelUrl: model.url, toolsFile, instances });
   const bus = await Bus.connect({ servers: stack.nats.url, user: 'gateway', password: stack.nats.password('gateway'), name: 'bench' });
   const sql = new pg.Pool({ connectionString: stack.postgres.url('mandate'), max: 1 }).on('error', () => undefined);
   const movements = new Movements(bus);
   const door = new HttpDoor({ url: stack.gatewayUrls.at(-1) ?? stack.gatewayUrl, apiKey: stack.apiKey(TENANT), bus });
   try {
-    return await work({ stack, bus, door, movements, model, sql, counted: () => (existsSync(counterFile) ? readFileSync(counterFile, 'utf8').split('\n').length - 1 : 0) });
+    return await work({
+      stack,
+      bus,
+      door,
+      movements,
+      model,
+      sql,
+      counted: () => (existsSync(counterFile) ? readFileSync(counterFile, 'utf8').split('\n').length - 1 : 0),
+    });
   } finally {
     movements.stop();
     door.stop();

@@ -17,10 +17,22 @@ export const threeSteps: Item = {
     const door = new BusDoor(stack.bus);
     try {
       for (let i = 0; i < WARM_UP_TASKS; i++) await door.submit(THREE_STEPS);
-      const idle = latencyFigures(bench, 'W1, submit to result, idle', await timeOneByOne(bench, () => door.submit(THREE_STEPS)), { p50: { atMost: 4.5 }, p99: { atMost: 12 } });
+      const name = 'W1, submit to result, idle';
+      const idle = latencyFigures(name, await timeOneByOne(bench, name, () => door.submit(THREE_STEPS)), {
+        p50: { atMost: 4.5 },
+        p99: { atMost: 12 },
+      });
       const throughput: Throughput[] = [];
       for (const inFlight of [16, 64, 256]) {
-        throughput.push(await measureThroughput(bench, { name: 'W1', inFlight, runOne: () => door.submit(THREE_STEPS), steps: () => settledSteps(stack.orchestrators), groups: stack.groups }));
+        throughput.push(
+          await measureThroughput(bench, {
+            name: 'W1',
+            inFlight,
+            runOne: () => door.submit(THREE_STEPS),
+            steps: () => settledSteps(stack.orchestrators),
+            groups: stack.groups,
+          }),
+        );
       }
       return { figures: [...idle, ...throughput.flatMap((found) => throughputFigures(found))], details: { throughput } };
     } finally {

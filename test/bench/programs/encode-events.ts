@@ -23,14 +23,28 @@ export function encodeEvents(events: readonly WorkflowEvent[], options: EncodeOp
   return events.map((event, index) => {
     const version = options.firstVersion + index;
     const content = options.contentOf(event);
-    const body = content === undefined ? undefined : seal(options.key.key, aboutEvent(options.stream, version), Buffer.from(JSON.stringify(content)));
+    const body =
+      content === undefined ? undefined : seal(options.key.key, aboutEvent(options.stream, version), Buffer.from(JSON.stringify(content)));
     const envelope = JSON.stringify(envelopeOf(event, version, options, body));
     head = createHash('sha256').update(head).update(envelope).digest();
-    return { version, type: event.type, at: options.at, envelope, hash: head, ...(body === undefined ? {} : { content: { keyId: options.key.id, body } }) };
+    return {
+      version,
+      type: event.type,
+      schema: 1,
+      at: options.at,
+      envelope,
+      hash: head,
+      ...(body === undefined ? {} : { content: { keyId: options.key.id, body } }),
+    };
   });
 }
 
-function envelopeOf(event: WorkflowEvent, version: number, { stream, tenant, at, key }: EncodeOptions, body: Buffer | undefined): StoredEvent {
+function envelopeOf(
+  event: WorkflowEvent,
+  version: number,
+  { stream, tenant, at, key }: EncodeOptions,
+  body: Buffer | undefined,
+): StoredEvent {
   const cause = version === 1 ? 'bench' : `${stream}-${version - 1}`;
   return {
     id: `${stream}-${version}`,

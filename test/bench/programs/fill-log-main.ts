@@ -18,7 +18,10 @@ for (let from = 0; from < Number(WORKFLOWS); from += AT_ONCE) {
   await log.append(writes, epochs);
   events += writes.reduce((sum, write) => sum + write.events.length, 0);
 }
-await log.releasePartitions('bench', taken.map((one) => one.partition));
+await log.releasePartitions(
+  'bench',
+  taken.map((one) => one.partition),
+);
 await log.close();
 process.stdout.write(`${JSON.stringify({ events })}\n`);
 
@@ -26,6 +29,22 @@ function finishedWorkflow(request: string): StreamWrite {
   const stream = workflowIdFor('acme', request);
   const telling = submitted(request);
   while (telling.open().length > 0) answerNext(telling, 2, 1);
-  const encoded = encodeEvents(telling.events, { stream, tenant: 'acme', firstVersion: 1, at: telling.now, head: GENESIS, key, contentOf: wordsOf });
-  return { partition: partitionOf(stream) ?? 0, stream, tenant: 'acme', expectedVersion: 0, events: encoded, headHash: encoded.at(-1)?.hash ?? GENESIS, open: false };
+  const encoded = encodeEvents(telling.events, {
+    stream,
+    tenant: 'acme',
+    firstVersion: 1,
+    at: telling.now,
+    head: GENESIS,
+    key,
+    contentOf: wordsOf,
+  });
+  return {
+    partition: partitionOf(stream) ?? 0,
+    stream,
+    tenant: 'acme',
+    expectedVersion: 0,
+    events: encoded,
+    headHash: encoded.at(-1)?.hash ?? GENESIS,
+    open: false,
+  };
 }

@@ -1,41 +1,23 @@
 /**
- * Stores one workflow of 10,000 events, then reads it back into the orchestrator's memory again and again, each time
- * into a fresh one. Environment: DATABASE_URL, KEYS_DATABASE_URL, MANDATE_MASTER_KEY_FILE, TIMES.
+ * Reads the long workflow into the orchestrator's memory again and again, each time into a fresh one.
+ * Environment: DATABASE_URL, KEYS_DATABASE_URL, MANDATE_MASTER_KEY_FILE, TIMES.
  */
-import { workflowIdFor } from '@mandate/contracts';
 import { partitionOf } from '@mandate/domain';
 import { DataKeys, EventLog } from '@mandate/event-store';
 import { WorkflowMemory } from '../../../services/orchestrator/src/workflow-memory.ts';
-import { encodeEvents, GENESIS } from './encode-events.ts';
-import { answerNext, submitted, wordsOf } from './told-workflow.ts';
+import { LONG_WORKFLOW } from './told-workflow.ts';
 
 const { DATABASE_URL = '', KEYS_DATABASE_URL = '', MANDATE_MASTER_KEY_FILE = '', TIMES = '30' } = process.env;
-const EVENTS = 10_000;
-const stream = workflowIdFor('acme', 'long');
-const partition = partitionOf(stream) ?? 0;
+const partition = partitionOf(LONG_WORKFLOW) ?? 0;
 const log = new EventLog({ url: DATABASE_URL });
 const keys = await DataKeys.open({ url: KEYS_DATABASE_URL, masterKeyFile: MANDATE_MASTER_KEY_FILE });
-await store();
-
 const samples: number[] = [];
-let events = 0;
 for (let i = 0; i < Number(TIMES); i++) {
   const started = performance.now();
-  const held = await new WorkflowMemory(partition, log, keys).get(stream);
+  const held = await new WorkflowMemory(partition, log, keys).get(LONG_WORKFLOW);
   samples.push(performance.now() - started);
-  events = held.state.version;
+  if (held.state.version < 10_000) throw new Error(`the long workflow has only ${held.state.version} events: run store-long-main.ts first`);
 }
 await log.close();
 await keys.close();
-process.stdout.write(`${JSON.stringify({ samples, events })}\n`);
-
-/** A tool loop: a model call asks for five tools, and again with their results, more than 800 times. */
-async function store(): Promise<void> {
-  const telling = submitted('long', { pattern: 'direct', maxModelCalls: 1_000, maxToolCalls: 5_000, maxTokens: 50_000_000, maxCostMicroUsd: 100_000_000 });
-  while (telling.workflow.version < EVENTS && telling.open().length > 0) answerNext(telling, 1_000, 5);
-  const encoded = encodeEvents(telling.events.slice(0, EVENTS), { stream, tenant: 'acme', firstVersion: 1, at: telling.now, head: GENESIS, key: await keys.fresh(), contentOf: wordsOf });
-  const taken = await log.takePartitions('bench', 600_000, 16);
-  const epochs = new Map(taken.map((one) => [one.partition, one.epoch]));
-  await log.append([{ partition, stream, tenant: 'acme', expectedVersion: 0, events: encoded, headHash: encoded.at(-1)?.hash ?? GENESIS, open: true }], epochs);
-  await log.releasePartitions('bench', taken.map((one) => one.partition));
-}
+process.stdout.write(`${JSON.stringify({ samples })}\n`);

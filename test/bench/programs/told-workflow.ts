@@ -1,6 +1,10 @@
 /** Workflows as the domain really decides them, without a system around them. */
+import { workflowIdFor } from '@mandate/contracts';
 import type { AttemptId, RequestId, TaskOptions, WorkflowEvent } from '@mandate/domain';
 import { modelSays, submission, Telling, toolSays } from '../../../packages/domain/src/workflow/given.ts';
+
+/** The one that is rehydrated. */
+export const LONG_WORKFLOW = workflowIdFor('acme', 'long');
 
 /** What a worker would answer to the open attempt of a workflow that takes `turns` model calls with `callsPerTurn` tool calls between. */
 export function answerNext(telling: Telling, turns: number, callsPerTurn: number): readonly WorkflowEvent[] {
@@ -8,7 +12,14 @@ export function answerNext(telling: Telling, turns: number, callsPerTurn: number
   const [attempt] = telling.open();
   const asked = telling.workflow.agents.values().next().value?.work?.turns.length ?? 0;
   const calls = asked + 1 < turns ? Array.from({ length: callsPerTurn }, () => 'files__read') : [];
-  telling.tell({ kind: 'result', attempt: attempt?.id ?? ('none' as AttemptId), outcome: 'succeeded', answer: attempt?.owes.kind === 'tool' ? toolSays(64) : modelSays(...calls), worker: 'bench/1', durationMs: 1 });
+  telling.tell({
+    kind: 'result',
+    attempt: attempt?.id ?? ('none' as AttemptId),
+    outcome: 'succeeded',
+    answer: attempt?.owes.kind === 'tool' ? toolSays(64) : modelSays(...calls),
+    worker: 'bench/1',
+    durationMs: 1,
+  });
   return telling.events.slice(before);
 }
 
@@ -25,5 +36,8 @@ export function wordsOf(event: WorkflowEvent): unknown {
   if (event.type !== 'attempt.settled') return undefined;
   if (event.data.answer?.kind === 'tool') return { text: 'A short note for agents to read.\n'.repeat(4), isError: false };
   const calls = event.data.answer?.kind === 'llm' ? event.data.answer.calls : [];
-  return { text: calls.length === 0 ? 'It holds a short note.' : '', calls: calls.map((_, index) => ({ callId: `c${index}`, tool: 'files__read', args: { path: '/notes/note.txt' } })) };
+  return {
+    text: calls.length === 0 ? 'It holds a short note.' : '',
+    calls: calls.map((_, index) => ({ callId: `c${index}`, tool: 'files__read', args: { path: '/notes/note.txt' } })),
+  };
 }

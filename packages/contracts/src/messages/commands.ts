@@ -42,5 +42,10 @@ export const stopNotice = z.object({ workflow: workflowId, attempts: z.array(tok
 export type StopNotice = z.infer<typeof stopNotice>;
 
 /** `mandate.attempt.grant.v1`: the answer to `attempt.start`. */
-export const startGrant = z.object({ workflow: workflowId, attempt: token, granted: z.boolean(), /** Who was allowed to start it, when it was somebody else. */ runner: token.optional() });
+export const startGrant = z.object({
+  workflow: workflowId,
+  attempt: token,
+  granted: z.boolean(),
+  /** Who was allowed to start it, when it was somebody else. */ runner: token.optional(),
+});
 export type StartGrant = z.infer<typeof startGrant>;

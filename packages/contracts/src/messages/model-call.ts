@@ -9,7 +9,13 @@ export const modelMessage = z.discriminatedUnion('role', [
     text: content(z.string()),
     toolCalls: z.array(z.object({ callId: fact(z.string()), tool: fact(z.string()), args: content(z.unknown()) })),
   }),
-  z.object({ role: fact(z.literal('tool')), callId: fact(z.string()), tool: fact(z.string()), text: content(z.string()), isError: z.boolean() }),
+  z.object({
+    role: fact(z.literal('tool')),
+    callId: fact(z.string()),
+    tool: fact(z.string()),
+    text: content(z.string()),
+    isError: z.boolean(),
+  }),
 ]);
 export type ModelMessage = z.infer<typeof modelMessage>;
 

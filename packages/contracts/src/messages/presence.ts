@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { count, epochMs, fact, tenantId, token, word } from '../fields.ts';
 import { toolSpec } from './model-call.ts';
 
-/** Said on `hb.<service>.<instance>` every second, and once with `leaving: true` at a clean stop. */
+/** Said on `hb.<service>.<instance>` twice a second, and once with `leaving: true` at a clean stop. */
 export const heartbeat = z.object({
   service: word,
   instance: token,

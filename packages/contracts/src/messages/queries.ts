@@ -38,7 +38,15 @@ export const taskDetail = taskSummary.extend({
   taskText: content(z.string()).nullable(),
   answer: content(z.string()).nullable(),
   mandate: z
-    .object({ moneyMicroUsd: microUsd, tokens: count, modelCalls: count, toolCalls: count, contextTokens: count, deadlineAt: epochMs, tools: z.array(word) })
+    .object({
+      moneyMicroUsd: microUsd,
+      tokens: count,
+      modelCalls: count,
+      toolCalls: count,
+      contextTokens: count,
+      deadlineAt: epochMs,
+      tools: z.array(word),
+    })
     .nullable(),
 });
 export type TaskDetail = z.infer<typeof taskDetail>;
@@ -58,14 +66,37 @@ export const timelineEvent = z.object({
 export type TimelineEvent = z.infer<typeof timelineEvent>;
 
 export const llmCallRow = z.object({
-  workflow: workflowId, attempt: token, agent: token, provider: word.nullable(), model: word.nullable(), priceVersion: word.nullable(), outcome: word, settledAt: word,
-  inputTokens: count, outputTokens: count, costMicroUsd: microUsd, reservedMicroUsd: microUsd, durationMs: count.nullable(), at: epochMs, failure: word.nullable(),
+  workflow: workflowId,
+  attempt: token,
+  agent: token,
+  provider: word.nullable(),
+  model: word.nullable(),
+  priceVersion: word.nullable(),
+  outcome: word,
+  settledAt: word,
+  inputTokens: count,
+  outputTokens: count,
+  costMicroUsd: microUsd,
+  reservedMicroUsd: microUsd,
+  durationMs: count.nullable(),
+  at: epochMs,
+  failure: word.nullable(),
 });
 export type LlmCallRow = z.infer<typeof llmCallRow>;
 
 export const toolCallRow = z.object({
-  workflow: workflowId, attempt: token, agent: token, tool: word, effect: word, outcome: word, isError: z.boolean().nullable(), resultBytes: count.nullable(), truncated: z.boolean().nullable(),
-  durationMs: count.nullable(), at: epochMs, failure: word.nullable(),
+  workflow: workflowId,
+  attempt: token,
+  agent: token,
+  tool: word,
+  effect: word,
+  outcome: word,
+  isError: z.boolean().nullable(),
+  resultBytes: count.nullable(),
+  truncated: z.boolean().nullable(),
+  durationMs: count.nullable(),
+  at: epochMs,
+  failure: word.nullable(),
 });
 export type ToolCallRow = z.infer<typeof toolCallRow>;
 
@@ -75,15 +106,30 @@ export const QUERIES = {
   'tasks.get': { ask: z.object({ tenant: tenantId, workflow: workflowId, minVersion: count.optional() }), answer: taskDetail },
   /** Events after version `after`, oldest first. `minVersion` as above. `ended`: the workflow will have no more. */
   'events.list': {
-    ask: z.object({ tenant: tenantId, workflow: workflowId, after: count.default(0), limit: z.number().int().min(1).max(LIMITS.pageRows).default(100), include: fact(z.enum(['facts', 'content'])).default('facts'), minVersion: count.optional() }),
+    ask: z.object({
+      tenant: tenantId,
+      workflow: workflowId,
+      after: count.default(0),
+      limit: z.number().int().min(1).max(LIMITS.pageRows).default(100),
+      include: fact(z.enum(['facts', 'content'])).default('facts'),
+      minVersion: count.optional(),
+    }),
     answer: z.object({ items: z.array(timelineEvent), version: count, ended: z.boolean() }),
   },
   'llm-calls.list': { ask: z.object({ tenant: tenantId, workflow: workflowId.optional(), ...page }), answer: paged(llmCallRow) },
   'tool-calls.list': { ask: z.object({ tenant: tenantId, workflow: workflowId.optional(), ...page }), answer: paged(toolCallRow) },
   /** How far the read models are behind the log, per partition. */
-  'projection.status': { ask: z.object({}), answer: z.object({ partitions: z.array(z.object({ partition: count, position: z.number().int(), head: z.number().int() })), rebuilding: z.boolean() }) },
+  'projection.status': {
+    ask: z.object({}),
+    answer: z.object({
+      partitions: z.array(z.object({ partition: count, position: z.number().int(), head: z.number().int() })),
+      rebuilding: z.boolean(),
+    }),
+  },
 } as const;
 export type QueryName = keyof typeof QUERIES;
 export type QueryAsk<N extends QueryName> = z.input<(typeof QUERIES)[N]['ask']>;
 export type QueryAnswer<N extends QueryName> = z.infer<(typeof QUERIES)[N]['answer']>;
-export type QueryReply<N extends QueryName> = { readonly ok: true; readonly value: QueryAnswer<N> } | { readonly ok: false; readonly problem: { readonly code: string; readonly message: string; readonly next: string } };
+export type QueryReply<N extends QueryName> =
+  | { readonly ok: true; readonly value: QueryAnswer<N> }
+  | { readonly ok: false; readonly problem: { readonly code: string; readonly message: string; readonly next: string } };

@@ -37,7 +37,12 @@ const answer = z.discriminatedUnion('kind', [
     upstreamRequests: count,
     content: llmContent,
   }),
-  z.object({ kind: fact(z.literal('tool')), isError: z.boolean(), truncated: z.boolean(), content: z.object({ text: content(z.string()) }) }),
+  z.object({
+    kind: fact(z.literal('tool')),
+    isError: z.boolean(),
+    truncated: z.boolean(),
+    content: z.object({ text: content(z.string()) }),
+  }),
 ]);
 export type WorkerAnswer = z.infer<typeof answer>;
 

@@ -8,13 +8,16 @@ const utf8Bytes = (text: string): number => new TextEncoder().encode(text).lengt
 /** What a client may ask for. Strict: a misspelt option is an error, not a silent default. */
 export const taskOptions = z.strictObject({
   pattern: fact(z.enum(PATTERN_NAMES)).optional(),
-  model: fact(z.string().min(1).max(120)).optional(),
+  model: fact(z.string().regex(/^[A-Za-z0-9._:/@-]{1,120}$/, 'must be a model name')).optional(),
   maxCostMicroUsd: microUsd.optional(),
   maxTokens: count.optional(),
   maxModelCalls: count.optional(),
   maxToolCalls: count.optional(),
   deadlineMs: z.number().int().min(1_000).optional(),
-  tools: z.array(fact(z.string().min(1).max(128))).max(500).optional(),
+  tools: z
+    .array(fact(z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, 'must be a tool name')))
+    .max(500)
+    .optional(),
 });
 
 /** The text of a task: not blank, at most 128 KiB of UTF-8. NUL is refused: no tool or model gives it a meaning. */
@@ -38,7 +41,14 @@ export type TaskCancel = z.infer<typeof taskCancel>;
 /** `mandate.task.receipt.v1`, on `out.<tenant>.<request>`: the request is on the record, or refused with a reason. */
 export const taskReceipt = z.discriminatedUnion('accepted', [
   z.object({ request: token, accepted: z.literal(true), workflow: workflowId, duplicate: z.boolean() }),
-  z.object({ request: token, accepted: z.literal(false), workflow: workflowId.optional(), code: word, message: shortText, next: shortText }),
+  z.object({
+    request: token,
+    accepted: z.literal(false),
+    workflow: workflowId.optional(),
+    code: word,
+    message: shortText,
+    next: shortText,
+  }),
 ]);
 export type TaskReceipt = z.infer<typeof taskReceipt>;
 

@@ -5,7 +5,8 @@ import type { RefusalCode } from '../refusals.ts';
  *
  *   grant ──▶ reserve (worst case, per attempt, before it) ──▶ settle (actual, or worst case when lost) ──▶ release
  *
- * Always true: `spent + reserved <= limits` in every dimension, for every agent, after every event.
+ * Always true: `spent + reserved <= limits` in every dimension, for every agent, after every event, as long as a
+ * provider charges no more than its own list price for what was asked. One that does is booked as it charged.
  */
 export interface Figures {
   /** Money in millionths of a US dollar. Integer. */
@@ -86,7 +87,10 @@ const DIMENSIONS: readonly (readonly [keyof Figures, RefusalCode])[] = [
 ];
 
 /** The first dimension in which `wanted` does not fit, or `undefined` when all of it fits. */
-export function shortfall(mandate: Mandate, wanted: Figures): { readonly code: RefusalCode; readonly dimension: keyof Figures; readonly wanted: number; readonly left: number } | undefined {
+export function shortfall(
+  mandate: Mandate,
+  wanted: Figures,
+): { readonly code: RefusalCode; readonly dimension: keyof Figures; readonly wanted: number; readonly left: number } | undefined {
   const left = available(mandate);
   for (const [dimension, code] of DIMENSIONS) {
     if (wanted[dimension] > left[dimension]) return { code, dimension, wanted: wanted[dimension], left: left[dimension] };

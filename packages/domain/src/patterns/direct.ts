@@ -42,7 +42,9 @@ export const direct: Pattern<DirectState> = {
 function evolve(state: DirectState, event: StepEvent): DirectState {
   switch (event.kind) {
     case 'asked':
-      return event.owed.kind === 'llm' ? { ...state, asking: true } : updateCall(state, event.owed.call, (call) => ({ ...call, step: event.step }));
+      return event.owed.kind === 'llm'
+        ? { ...state, asking: true }
+        : updateCall(state, event.owed.call, (call) => ({ ...call, step: event.step }));
     case 'model_answered': {
       const argsBytes = event.calls.reduce((sum, call) => sum + call.argsBytes, 0);
       return {
@@ -57,7 +59,11 @@ function evolve(state: DirectState, event: StepEvent): DirectState {
       return { ...state, asking: false, failure: event.code };
     case 'tool_ended': {
       const status = event.outcome === 'succeeded' ? 'ok' : event.outcome === 'unknown' ? 'unknown' : 'failed';
-      const grown = { ...state, promptBytes: state.promptBytes + Math.max(event.resultBytes, status === 'ok' ? 0 : NOTE_BYTES), messages: state.messages + 1 };
+      const grown = {
+        ...state,
+        promptBytes: state.promptBytes + Math.max(event.resultBytes, status === 'ok' ? 0 : NOTE_BYTES),
+        messages: state.messages + 1,
+      };
       return updateCall(grown, event.call, (call) => ({ ...call, answer: { version: event.version, status } }));
     }
     case 'refused':
@@ -73,7 +79,9 @@ function pending(state: DirectState): readonly OwedStep[] {
   if (state.asking || outcome(state) !== undefined) return [];
   const turn = state.turns.at(-1);
   const owed = (turn?.calls ?? []).flatMap((call, index): OwedStep[] =>
-    call.step === undefined && call.answer === undefined && turn !== undefined ? [{ kind: 'tool', tool: call.tool, call: { version: turn.version, index } }] : [],
+    call.step === undefined && call.answer === undefined && turn !== undefined
+      ? [{ kind: 'tool', tool: call.tool, call: { version: turn.version, index } }]
+      : [],
   );
   if (owed.length > 0) return owed;
   const waiting = turn?.calls.some((call) => call.answer === undefined) ?? false;
@@ -88,7 +96,11 @@ function outcome(state: DirectState): PatternOutcome | undefined {
 }
 
 /** Only the latest turn can have open calls. */
-function updateCall(state: DirectState, at: { readonly version: number; readonly index: number }, change: (call: Call) => Call): DirectState {
+function updateCall(
+  state: DirectState,
+  at: { readonly version: number; readonly index: number },
+  change: (call: Call) => Call,
+): DirectState {
   const turns = [...state.turns];
   const last = turns.length - 1;
   const turn = turns[last];

@@ -30,7 +30,13 @@ export type StepEvent =
   | { readonly kind: 'asked'; readonly step: StepId; readonly owed: OwedStep }
   | { readonly kind: 'model_answered'; readonly version: number; readonly textBytes: number; readonly calls: readonly CallFacts[] }
   | { readonly kind: 'model_failed'; readonly code: string }
-  | { readonly kind: 'tool_ended'; readonly call: CallRef; readonly version: number; readonly outcome: Outcome; readonly resultBytes: number }
+  | {
+      readonly kind: 'tool_ended';
+      readonly call: CallRef;
+      readonly version: number;
+      readonly outcome: Outcome;
+      readonly resultBytes: number;
+    }
   | { readonly kind: 'refused'; readonly call: CallRef | null; readonly version: number; readonly code: RefusalCode };
 
 export type PatternOutcome =

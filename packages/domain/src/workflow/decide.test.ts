@@ -41,7 +41,11 @@ describe('a submission', () => {
 describe('the direct pattern', () => {
   it('asks the model, runs its tools together, asks again, and completes with the answer', () => {
     const told = running();
-    expect(told.answer(told.open('llm')[0], modelSays('files__read', 'files__read'))).toEqual(['attempt.settled', 'attempt.reserved', 'attempt.reserved']);
+    expect(told.answer(told.open('llm')[0], modelSays('files__read', 'files__read'))).toEqual([
+      'attempt.settled',
+      'attempt.reserved',
+      'attempt.reserved',
+    ]);
     const [first, second] = told.open('tool');
     expect(told.answer(first, toolSays())).toEqual(['attempt.settled']);
     expect(told.answer(second, toolSays())).toEqual(['attempt.settled', 'attempt.reserved']);
@@ -56,7 +60,12 @@ describe('the direct pattern', () => {
   it('goes on after an analysis that failed for good', () => {
     const told = new Telling();
     told.tell(submission({}));
-    told.tell({ kind: 'result', attempt: told.open()[0]!.id, outcome: 'failed', failure: { code: 'bad_request', retryable: false, billed: 'no' } });
+    told.tell({
+      kind: 'result',
+      attempt: told.open()[0]!.id,
+      outcome: 'failed',
+      failure: { code: 'bad_request', retryable: false, billed: 'no' },
+    });
     expect(told.last('decision.made')?.data).toMatchObject({ pattern: 'direct', chosenBy: 'default' });
     expect(told.open('llm')).toHaveLength(1);
   });
@@ -92,7 +101,10 @@ describe('the ledger', () => {
     expect(asked?.reservation).toEqual({ moneyMicroUsd: 2_214, tokens: 1_214, modelCalls: 1, toolCalls: 0 });
     expect(available(rootOf(told.workflow)!.mandate).moneyMicroUsd).toBe(DEFAULT_ROOT.moneyMicroUsd - 2_214);
     told.answer(asked, modelSays('mail__send'));
-    expect(rootOf(told.workflow)?.mandate).toMatchObject({ spent: { moneyMicroUsd: 60, tokens: 50 }, reserved: { toolCalls: 1, moneyMicroUsd: 0 } });
+    expect(rootOf(told.workflow)?.mandate).toMatchObject({
+      spent: { moneyMicroUsd: 60, tokens: 50 },
+      reserved: { toolCalls: 1, moneyMicroUsd: 0 },
+    });
   });
   it('settles a lost call at its worst case and reserves the next try anew', () => {
     const told = running();
@@ -103,18 +115,34 @@ describe('the ledger', () => {
   });
   it('frees the reservation of a call that was provably not billed', () => {
     const told = running();
-    told.tell({ kind: 'result', attempt: told.open()[0]!.id, outcome: 'failed', failure: { code: 'rate_limit', retryable: true, billed: 'no' } });
+    told.tell({
+      kind: 'result',
+      attempt: told.open()[0]!.id,
+      outcome: 'failed',
+      failure: { code: 'rate_limit', retryable: true, billed: 'no' },
+    });
     expect(rootOf(told.workflow)?.mandate).toMatchObject({ spent: { moneyMicroUsd: 0 }, reserved: { moneyMicroUsd: 0 } });
   });
   it('refuses a model call that could cost more than is left, and fails the task honestly', () => {
     const told = new Telling();
-    expect(told.tell(submission({ pattern: 'direct', maxCostMicroUsd: 2_000 }))).toEqual(['task.submitted', 'mandate.granted', 'decision.made', 'step.refused', 'task.failed', 'mandate.released']);
+    expect(told.tell(submission({ pattern: 'direct', maxCostMicroUsd: 2_000 }))).toEqual([
+      'task.submitted',
+      'mandate.granted',
+      'decision.made',
+      'step.refused',
+      'task.failed',
+      'mandate.released',
+    ]);
     expect(told.last('task.failed')?.data.code).toBe('CostBudgetExceeded');
   });
   it('refuses one tool call too many and lets the model go on', () => {
     const told = new Telling();
     told.tell(submission({ pattern: 'direct', maxToolCalls: 1 }));
-    expect(told.answer(told.open('llm')[0], modelSays('files__read', 'files__read'))).toEqual(['attempt.settled', 'attempt.reserved', 'step.refused']);
+    expect(told.answer(told.open('llm')[0], modelSays('files__read', 'files__read'))).toEqual([
+      'attempt.settled',
+      'attempt.reserved',
+      'step.refused',
+    ]);
     expect(told.last('step.refused')?.data.code).toBe('ToolCallBudgetExceeded');
     expect(told.answer(told.open('tool')[0], toolSays())).toEqual(['attempt.settled', 'attempt.reserved']);
   });
@@ -130,7 +158,14 @@ describe('the ledger', () => {
 describe('retries', () => {
   it('wait with backoff, or as long as the provider asks', () => {
     const told = running();
-    expect(told.tell({ kind: 'result', attempt: told.open()[0]!.id, outcome: 'failed', failure: { code: 'rate_limit', retryable: true, billed: 'no', retryAfterMs: 7_000 } })).toEqual(['attempt.settled', 'retry.scheduled']);
+    expect(
+      told.tell({
+        kind: 'result',
+        attempt: told.open()[0]!.id,
+        outcome: 'failed',
+        failure: { code: 'rate_limit', retryable: true, billed: 'no', retryAfterMs: 7_000 },
+      }),
+    ).toEqual(['attempt.settled', 'retry.scheduled']);
     const dueAt = told.last('retry.scheduled')!.data.dueAt;
     expect(dueAt).toBe(told.now + 7_000);
     const step = told.last('retry.scheduled')!.data.step;
@@ -142,7 +177,13 @@ describe('retries', () => {
     const told = running();
     for (let n = 0; n < 10 && told.workflow.phase === 'running'; n++) {
       const [asked] = told.open('llm');
-      if (asked !== undefined) told.tell({ kind: 'result', attempt: asked.id, outcome: 'failed', failure: { code: 'server_error', retryable: true, billed: 'no' } });
+      if (asked !== undefined)
+        told.tell({
+          kind: 'result',
+          attempt: asked.id,
+          outcome: 'failed',
+          failure: { code: 'server_error', retryable: true, billed: 'no' },
+        });
       told.now += 60_000;
       const scheduled = told.last('retry.scheduled');
       if (scheduled !== undefined) told.tell({ kind: 'retry_timer', ...scheduled.data });
@@ -192,7 +233,10 @@ describe('a bus that lost its storage', () => {
     told.tell({ kind: 'start', attempt: mail!.id, runner: 'one' });
     told.bus = 'bus-2';
     expect(told.tell({ kind: 'bus_reset', incarnation: 'bus-2' })).toEqual(['bus.reset', 'attempt.settled', 'attempt.reserved']);
-    expect(told.open('tool').map((attempt) => [attempt.number, attempt.bus])).toEqual([[1, 'bus-1'], [2, 'bus-2']]);
+    expect(told.open('tool').map((attempt) => [attempt.number, attempt.bus])).toEqual([
+      [1, 'bus-1'],
+      [2, 'bus-2'],
+    ]);
     expect(told.tell({ kind: 'bus_reset', incarnation: 'bus-2' })).toEqual(['nothing']);
   });
 });
@@ -205,12 +249,28 @@ describe('cancelling', () => {
     expect(told.tell({ kind: 'cancel', request: submission().request })).toEqual(['cancel.requested']);
     told.answer(first, toolSays());
     expect(told.workflow.phase).toBe('ending');
-    expect(told.tell({ kind: 'result', attempt: second!.id, outcome: 'cancelled', failure: { code: 'cancelled', retryable: false, billed: 'no' } })).toEqual(['attempt.settled', 'task.cancelled', 'mandate.released']);
+    expect(
+      told.tell({
+        kind: 'result',
+        attempt: second!.id,
+        outcome: 'cancelled',
+        failure: { code: 'cancelled', retryable: false, billed: 'no' },
+      }),
+    ).toEqual(['attempt.settled', 'task.cancelled', 'mandate.released']);
   });
   it('gives up a step that was waiting for its retry', () => {
     const told = running();
-    told.tell({ kind: 'result', attempt: told.open()[0]!.id, outcome: 'failed', failure: { code: 'rate_limit', retryable: true, billed: 'no', retryAfterMs: 5_000 } });
-    expect(told.tell({ kind: 'cancel', request: submission().request })).toEqual(['cancel.requested', 'task.cancelled', 'mandate.released']);
+    told.tell({
+      kind: 'result',
+      attempt: told.open()[0]!.id,
+      outcome: 'failed',
+      failure: { code: 'rate_limit', retryable: true, billed: 'no', retryAfterMs: 5_000 },
+    });
+    expect(told.tell({ kind: 'cancel', request: submission().request })).toEqual([
+      'cancel.requested',
+      'task.cancelled',
+      'mandate.released',
+    ]);
   });
   it('is refused once the workflow has ended, and when there is none', () => {
     const told = running();
@@ -226,7 +286,12 @@ describe('the deadline', () => {
     told.tell(submission({ pattern: 'direct', deadlineMs: 1_000 }));
     told.now += 1_000;
     expect(told.tell({ kind: 'workflow_timer' })).toEqual(['timer.fired']);
-    told.tell({ kind: 'result', attempt: told.open()[0]!.id, outcome: 'cancelled', failure: { code: 'cancelled', retryable: false, billed: 'maybe' } });
+    told.tell({
+      kind: 'result',
+      attempt: told.open()[0]!.id,
+      outcome: 'cancelled',
+      failure: { code: 'cancelled', retryable: false, billed: 'maybe' },
+    });
     expect(told.last('task.failed')?.data.code).toBe('DeadlineExceeded');
   });
 });

@@ -1,6 +1,17 @@
 import { attemptId, type AttemptId, ROOT_AGENT, stepId } from '../ids.ts';
 import { type Decision, nothing, unreachable } from '../decider.ts';
-import { available, costMicroUsd, DEFAULT_ROOT, type Figures, likelyTokens, type Limits, mostTokens, NONE, ROOT_CEILING, shortfall } from '../mandate/mandate.ts';
+import {
+  available,
+  costMicroUsd,
+  DEFAULT_ROOT,
+  type Figures,
+  likelyTokens,
+  type Limits,
+  mostTokens,
+  NONE,
+  ROOT_CEILING,
+  shortfall,
+} from '../mandate/mandate.ts';
 import { direct } from '../patterns/direct.ts';
 import type { OwedStep } from '../patterns/pattern.ts';
 import { refusal, type Refusal } from '../refusals.ts';
@@ -77,7 +88,10 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
     type: 'task.submitted',
     data: { request: input.request, source: input.source, bodyHash: input.bodyHash, taskBytes: input.taskBytes, options: input.options },
   });
-  const no = refuseOptions(input.options, input.environment.tools.map((tool) => tool.name));
+  const no = refuseOptions(
+    input.options,
+    input.environment.tools.map((tool) => tool.name),
+  );
   const terms = input.environment.model;
   if (no !== undefined || terms === null) {
     const { code, message } = no ?? refusal('ModelUnknown', 'options.model names a model that is not in the catalogue.');
@@ -101,7 +115,10 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
     },
   });
   if (input.options.pattern !== undefined) {
-    story.tell({ type: 'decision.made', data: { agent: ROOT_AGENT, pattern: input.options.pattern, chosenBy: 'client', reasons: ['options.pattern'] } });
+    story.tell({
+      type: 'decision.made',
+      data: { agent: ROOT_AGENT, pattern: input.options.pattern, chosenBy: 'client', reasons: ['options.pattern'] },
+    });
   } else {
     const root = rootOf(story.workflow);
     if (root !== undefined) reserveAttempt(story, root, { kind: 'analyze' }, stepId(ROOT_AGENT, 1), 1);
@@ -119,7 +136,8 @@ function refuseOptions(options: TaskOptions, granted: readonly string[]): Refusa
   ] as const;
   for (const [name, ceiling] of ceilings) {
     const asked = options[name];
-    if (asked !== undefined && asked > ceiling) return refusal('MandateTooLarge', `options.${name} is ${asked}; the ceiling is ${ceiling}.`);
+    if (asked !== undefined && asked > ceiling)
+      return refusal('MandateTooLarge', `options.${name} is ${asked}; the ceiling is ${ceiling}.`);
   }
   if (options.pattern !== undefined && !(PATTERNS_BUILT as readonly string[]).includes(options.pattern)) {
     return refusal('PatternUnknown', `Pattern ${options.pattern} cannot be run; these can: ${PATTERNS_BUILT.join(', ')}.`);
@@ -167,7 +185,10 @@ function result(input: Extract<WorkflowInput, { kind: 'result' }>, story: Story)
   const attempt = story.workflow.attempts.get(input.attempt);
   if (attempt === undefined) return lateResult(input, story);
   if (input.answer !== undefined && input.answer.kind !== attempt.owes.kind) {
-    return { kind: 'refused', refusal: refusal('AttemptNotLive', `Attempt ${input.attempt} owes ${attempt.owes.kind}; the answer is about ${input.answer.kind}.`) };
+    return {
+      kind: 'refused',
+      refusal: refusal('AttemptNotLive', `Attempt ${input.attempt} owes ${attempt.owes.kind}; the answer is about ${input.answer.kind}.`),
+    };
   }
   settleAttempt(story, attempt, input);
   return advance(story);
@@ -181,7 +202,12 @@ function lateResult(input: Extract<WorkflowInput, { kind: 'result' }>, story: St
   const llm = answer?.kind === 'llm' ? answer : undefined;
   story.tell({
     type: 'attempt.answered_late',
-    data: { attempt: input.attempt, outcome: input.outcome, costMicroUsd: llm?.costMicroUsd ?? 0, tokens: llm === undefined ? 0 : llm.usage.inputTokens + llm.usage.outputTokens },
+    data: {
+      attempt: input.attempt,
+      outcome: input.outcome,
+      costMicroUsd: llm?.costMicroUsd ?? 0,
+      tokens: llm === undefined ? 0 : llm.usage.inputTokens + llm.usage.outputTokens,
+    },
   });
   return story.end();
 }
@@ -196,7 +222,8 @@ function attemptTimer(id: AttemptId, story: Story): Decision<WorkflowEvent> {
 
 function retryTimer(input: Extract<WorkflowInput, { kind: 'retry_timer' }>, story: Story): Decision<WorkflowEvent> {
   const step = story.workflow.steps.get(input.step);
-  if (step?.retryAt === undefined || step.attempts + 1 !== input.attempt || story.now < step.retryAt) return nothing('that retry is not due');
+  if (step?.retryAt === undefined || step.attempts + 1 !== input.attempt || story.now < step.retryAt)
+    return nothing('that retry is not due');
   story.tell({ type: 'timer.fired', data: { timer: 'retry', step: input.step, attempt: input.attempt } });
   retryNow(story, step);
   return advance(story);
@@ -204,7 +231,8 @@ function retryTimer(input: Extract<WorkflowInput, { kind: 'retry_timer' }>, stor
 
 function workflowTimer(story: Story): Decision<WorkflowEvent> {
   const root = rootOf(story.workflow);
-  if (story.workflow.phase !== 'running' || root === undefined || story.now < root.mandate.limits.deadlineAt) return nothing('the workflow still has time');
+  if (story.workflow.phase !== 'running' || root === undefined || story.now < root.mandate.limits.deadlineAt)
+    return nothing('the workflow still has time');
   story.tell({ type: 'timer.fired', data: { timer: 'workflow' } });
   return advance(story);
 }
@@ -290,7 +318,12 @@ function actual(answer: NonNullable<Ended['answer']>): Figures {
     case 'tool':
       return { ...NONE, toolCalls: 1 };
     case 'llm':
-      return { moneyMicroUsd: answer.costMicroUsd, tokens: answer.usage.inputTokens + answer.usage.outputTokens, modelCalls: 1, toolCalls: 0 };
+      return {
+        moneyMicroUsd: answer.costMicroUsd,
+        tokens: answer.usage.inputTokens + answer.usage.outputTokens,
+        modelCalls: 1,
+        toolCalls: 0,
+      };
     default:
       return unreachable(answer);
   }
@@ -316,13 +349,19 @@ function advance(story: Story): Decision<WorkflowEvent> {
 function chooseFromAnalysis(story: Story): void {
   if (story.workflow.steps.size > 0) return;
   const settled = story.events.find((event) => event.type === 'attempt.settled' && event.data.final);
-  const analysis = settled?.type === 'attempt.settled' && settled.data.answer?.kind === 'analyze' ? settled.data.answer.analysis : undefined;
+  const analysis =
+    settled?.type === 'attempt.settled' && settled.data.answer?.kind === 'analyze' ? settled.data.answer.analysis : undefined;
   story.tell({
     type: 'decision.made',
     data:
       analysis === undefined
         ? { agent: ROOT_AGENT, pattern: 'direct', chosenBy: 'default', reasons: ['analysis.unavailable'] }
-        : { agent: ROOT_AGENT, pattern: 'direct', chosenBy: 'analysis', reasons: [`tier.${analysis.tier}`, `type.${analysis.taskType}`, 'pattern.direct.only_one_built'] },
+        : {
+            agent: ROOT_AGENT,
+            pattern: 'direct',
+            chosenBy: 'analysis',
+            reasons: [`tier.${analysis.tier}`, `type.${analysis.taskType}`, 'pattern.direct.only_one_built'],
+          },
   });
 }
 
@@ -380,7 +419,12 @@ function refuseStep(agent: Agent, owes: Step, now: number): Refusal | undefined 
     return refusal('ContextBudgetExceeded', `Agent context budget (${limits.contextTokens / 1000}k tokens) exceeded. Simplify subtask.`);
   }
   const short = shortfall(agent.mandate, reservationFor(agent, owes));
-  return short === undefined ? undefined : refusal(short.code, `The step needs ${short.wanted} ${short.dimension} at worst; ${Math.max(0, short.left)} are left of the mandate.`);
+  return short === undefined
+    ? undefined
+    : refusal(
+        short.code,
+        `The step needs ${short.wanted} ${short.dimension} at worst; ${Math.max(0, short.left)} are left of the mandate.`,
+      );
 }
 
 /** The most that one attempt can cost. */
@@ -393,7 +437,12 @@ function reservationFor(agent: Agent, owes: Step): Figures {
     case 'llm': {
       const { worstPrice, maxOutputTokens } = agent.granted.model;
       const input = mostTokens(owes.promptBytes, owes.messages);
-      return { moneyMicroUsd: costMicroUsd(worstPrice, input, maxOutputTokens), tokens: input + maxOutputTokens, modelCalls: 1, toolCalls: 0 };
+      return {
+        moneyMicroUsd: costMicroUsd(worstPrice, input, maxOutputTokens),
+        tokens: input + maxOutputTokens,
+        modelCalls: 1,
+        toolCalls: 0,
+      };
     }
     default:
       return unreachable(owes);
@@ -427,7 +476,11 @@ function concludeRoot(story: Story): Decision<WorkflowEvent> {
   if (root === undefined || outcome === undefined || story.workflow.attempts.size > 0) return story.end();
   const ended = { spent: root.mandate.spent, steps: story.workflow.stepCount };
   if (outcome.kind === 'answered') story.tell({ type: 'task.completed', data: { ...ended, answerAt: outcome.version } });
-  else story.tell({ type: 'task.failed', data: { ...ended, code: outcome.code, message: failureMessage(story, outcome.code), answerAt: outcome.partialAt } });
+  else
+    story.tell({
+      type: 'task.failed',
+      data: { ...ended, code: outcome.code, message: failureMessage(story, outcome.code), answerAt: outcome.partialAt },
+    });
   return release(story);
 }
 
@@ -445,7 +498,10 @@ function finish(story: Story): Decision<WorkflowEvent> {
   if (workflow.ending.as === 'cancelled') story.tell({ type: 'task.cancelled', data: ended });
   else {
     const partialAt = root.work?.turns.at(-1)?.version ?? null;
-    story.tell({ type: 'task.failed', data: { ...ended, code: workflow.ending.code, message: workflow.ending.message, answerAt: partialAt } });
+    story.tell({
+      type: 'task.failed',
+      data: { ...ended, code: workflow.ending.code, message: workflow.ending.message, answerAt: partialAt },
+    });
   }
   return release(story);
 }

@@ -1,7 +1,7 @@
 import type { AgentId, AttemptId, RequestId, StepId } from '../ids.ts';
 import type { Figures, Limits, WorstPrice } from '../mandate/mandate.ts';
 import type { RefusalCode } from '../refusals.ts';
-import type { AnalysisFacts, Answer, GrantedTool, Outcome, Step, StepFailure } from './steps.ts';
+import type { Answer, GrantedTool, Outcome, Step, StepFailure } from './steps.ts';
 
 /**
  * What happened to a workflow, in the past tense. Events carry facts; their content (task text, prompts, answers,
@@ -23,7 +23,10 @@ export type WorkflowEvent =
   /** INPUT when a worker answered; a consequence after `timer.fired` and `bus.reset`. content: text, calls, result or error */
   | { readonly type: 'attempt.settled'; readonly data: AttemptSettled }
   /** INPUT. An answer to an attempt that was already settled. Recorded for the bill; changes nothing. */
-  | { readonly type: 'attempt.answered_late'; readonly data: { readonly attempt: AttemptId; readonly outcome: Outcome; readonly costMicroUsd: number; readonly tokens: number } }
+  | {
+      readonly type: 'attempt.answered_late';
+      readonly data: { readonly attempt: AttemptId; readonly outcome: Outcome; readonly costMicroUsd: number; readonly tokens: number };
+    }
   | { readonly type: 'retry.scheduled'; readonly data: { readonly step: StepId; readonly attempt: number; readonly dueAt: number } }
   /** INPUT. */
   | { readonly type: 'timer.fired'; readonly data: TimerFired }
@@ -34,7 +37,10 @@ export type WorkflowEvent =
   /** A tool call or model call that was not allowed. The model is told; nothing was spent. */
   | { readonly type: 'step.refused'; readonly data: StepRefused }
   | { readonly type: 'task.completed'; readonly data: TaskEnded & { readonly answerAt: number } }
-  | { readonly type: 'task.failed'; readonly data: TaskEnded & { readonly code: string; readonly message: string; readonly answerAt: number | null } }
+  | {
+      readonly type: 'task.failed';
+      readonly data: TaskEnded & { readonly code: string; readonly message: string; readonly answerAt: number | null };
+    }
   | { readonly type: 'task.cancelled'; readonly data: TaskEnded }
   | { readonly type: 'mandate.released'; readonly data: { readonly agent: AgentId; readonly returned: Figures } };
 
@@ -98,7 +104,15 @@ export interface Timing {
   readonly graceMs: number;
 }
 
-export const PATTERN_NAMES = ['direct', 'sequential', 'parallel', 'router', 'orchestrator-workers', 'swarm', 'evaluator-optimizer'] as const;
+export const PATTERN_NAMES = [
+  'direct',
+  'sequential',
+  'parallel',
+  'router',
+  'orchestrator-workers',
+  'swarm',
+  'evaluator-optimizer',
+] as const;
 export type PatternName = (typeof PATTERN_NAMES)[number];
 
 export interface DecisionMade {

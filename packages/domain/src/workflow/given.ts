@@ -43,18 +43,39 @@ export const environment: Environment = {
   catalogHash: 'c'.repeat(64),
   promptBaseBytes: 100,
   role: 'generalist@1',
-  model: { model: null, priceVersion: 'p1', worstPrice: { inputMicroUsdPerMillionTokens: 1_000_000, outputMicroUsdPerMillionTokens: 2_000_000 }, maxOutputTokens: 1_000 },
+  model: {
+    model: null,
+    priceVersion: 'p1',
+    worstPrice: { inputMicroUsdPerMillionTokens: 1_000_000, outputMicroUsdPerMillionTokens: 2_000_000 },
+    maxOutputTokens: 1_000,
+  },
   timing: { queueMs: 60_000, analyzeMs: 10_000, llmMs: 60_000, toolMs: 30_000, graceMs: 5_000 },
 };
 
-export const submission = (options: Extract<WorkflowInput, { kind: 'submit' }>['options'] = { pattern: 'direct' }): Extract<WorkflowInput, { kind: 'submit' }> => ({
-  kind: 'submit', request: 'r1' as RequestId, source: 'gateway', bodyHash: 'b'.repeat(64), taskBytes: 50, options, environment,
+export const submission = (
+  options: Extract<WorkflowInput, { kind: 'submit' }>['options'] = { pattern: 'direct' },
+): Extract<WorkflowInput, { kind: 'submit' }> => ({
+  kind: 'submit',
+  request: 'r1' as RequestId,
+  source: 'gateway',
+  bodyHash: 'b'.repeat(64),
+  taskBytes: 50,
+  options,
+  environment,
 });
 
 /** A model answer that asks for these tools, or answers when there are none. */
 export const modelSays = (...tools: readonly (string | null)[]): Answer => ({
-  kind: 'llm', provider: 'stub', model: 'stub-1', priceVersion: 'p1', usage: { inputTokens: 40, outputTokens: 10, cachedInputTokens: 0, reasoningTokens: 0 },
-  costMicroUsd: 60, finishReason: tools.length > 0 ? 'tool_calls' : 'stop', textBytes: 20, calls: tools.map((tool) => ({ tool, argsBytes: 10 })), upstreamRequests: 1,
+  kind: 'llm',
+  provider: 'stub',
+  model: 'stub-1',
+  priceVersion: 'p1',
+  usage: { inputTokens: 40, outputTokens: 10, cachedInputTokens: 0, reasoningTokens: 0 },
+  costMicroUsd: 60,
+  finishReason: tools.length > 0 ? 'tool_calls' : 'stop',
+  textBytes: 20,
+  calls: tools.map((tool) => ({ tool, argsBytes: 10 })),
+  upstreamRequests: 1,
 });
 
 export const toolSays = (resultBytes = 200): Answer => ({ kind: 'tool', isError: false, resultBytes, truncated: false });

@@ -12,7 +12,12 @@ export interface RecordedDecision {
 export type Replay =
   | { readonly kind: 'same'; readonly workflow: Workflow }
   /** `index`: of the first decision that comes out differently. */
-  | { readonly kind: 'diverged'; readonly index: number; readonly recorded: readonly WorkflowEvent[]; readonly decided: readonly WorkflowEvent[] };
+  | {
+      readonly kind: 'diverged';
+      readonly index: number;
+      readonly recorded: readonly WorkflowEvent[];
+      readonly decided: readonly WorkflowEvent[];
+    };
 
 /** Decides a recorded history again, input by input. Everything that a decision depends on stands in its events. */
 export function replay(history: readonly RecordedDecision[]): Replay {
@@ -58,7 +63,9 @@ function inputOf(first: WorkflowEvent, events: readonly WorkflowEvent[]): Workfl
     case 'attempt.settled': {
       const { attempt, outcome, answer, failure, worker, durationMs } = first.data;
       return {
-        kind: 'result', attempt, outcome,
+        kind: 'result',
+        attempt,
+        outcome,
         ...(answer === undefined ? {} : { answer }),
         ...(failure === undefined ? {} : { failure }),
         ...(worker === undefined ? {} : { worker }),
@@ -69,7 +76,9 @@ function inputOf(first: WorkflowEvent, events: readonly WorkflowEvent[]): Workfl
       return lateAnswer(first.data);
     case 'timer.fired':
       if (first.data.timer === 'attempt') return { kind: 'attempt_timer', attempt: first.data.attempt };
-      return first.data.timer === 'retry' ? { kind: 'retry_timer', step: first.data.step, attempt: first.data.attempt } : { kind: 'workflow_timer' };
+      return first.data.timer === 'retry'
+        ? { kind: 'retry_timer', step: first.data.step, attempt: first.data.attempt }
+        : { kind: 'workflow_timer' };
     case 'bus.reset':
       return { kind: 'bus_reset', incarnation: first.data.incarnation };
     default:
@@ -80,14 +89,30 @@ function inputOf(first: WorkflowEvent, events: readonly WorkflowEvent[]): Workfl
 /** Only cost and tokens of a late answer are on the record; they are all that a decision takes from it. */
 function lateAnswer(data: Extract<WorkflowEvent, { type: 'attempt.answered_late' }>['data']): WorkflowInput {
   const usage = { inputTokens: data.tokens, outputTokens: 0, cachedInputTokens: 0, reasoningTokens: 0 };
-  const answer = { kind: 'llm', provider: '', model: '', priceVersion: '', usage, costMicroUsd: data.costMicroUsd, finishReason: '', textBytes: 0, calls: [], upstreamRequests: 1 } as const;
+  const answer = {
+    kind: 'llm',
+    provider: '',
+    model: '',
+    priceVersion: '',
+    usage,
+    costMicroUsd: data.costMicroUsd,
+    finishReason: '',
+    textBytes: 0,
+    calls: [],
+    upstreamRequests: 1,
+  } as const;
   return { kind: 'result', attempt: data.attempt, outcome: data.outcome, answer };
 }
 
 function environmentOf(events: readonly WorkflowEvent[]): Environment {
   const granted = events.find((event) => event.type === 'mandate.granted');
   const timing = { queueMs: 0, analyzeMs: 0, llmMs: 0, toolMs: 0, graceMs: 0 };
-  const free = { model: null, priceVersion: '', worstPrice: { inputMicroUsdPerMillionTokens: 0, outputMicroUsdPerMillionTokens: 0 }, maxOutputTokens: 1 };
+  const free = {
+    model: null,
+    priceVersion: '',
+    worstPrice: { inputMicroUsdPerMillionTokens: 0, outputMicroUsdPerMillionTokens: 0 },
+    maxOutputTokens: 1,
+  };
   if (granted?.type !== 'mandate.granted') {
     const rejected = events.find((event) => event.type === 'task.rejected');
     const modelUnknown = rejected?.type === 'task.rejected' && rejected.data.code === 'ModelUnknown';

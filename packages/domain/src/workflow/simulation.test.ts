@@ -85,12 +85,19 @@ class World {
       if (this.claims.has(attempt.id)) return this.say(attempt, { outcome: 'lost' });
       this.claims.set(attempt.id, fate.runner);
     }
-    if (this.now > attempt.expiresAt) return this.say(attempt, { outcome: 'expired', failure: { code: 'expired', retryable: true, billed: 'no' } });
+    if (this.now > attempt.expiresAt)
+      return this.say(attempt, { outcome: 'expired', failure: { code: 'expired', retryable: true, billed: 'no' } });
     if (fate.dies === 'before the call') return;
     if (fate.unbilled) return this.say(attempt, { outcome: 'failed', failure: { code: 'rate_limit', retryable: true, billed: 'no' } });
     this.effects.set(attempt.id, (this.effects.get(attempt.id) ?? 0) + 1);
     const answer = this.answerOf(attempt, fate);
-    if (answer.kind === 'llm') this.billed = plus(this.billed, { ...NONE, moneyMicroUsd: answer.costMicroUsd, tokens: answer.usage.inputTokens + answer.usage.outputTokens, modelCalls: 1 });
+    if (answer.kind === 'llm')
+      this.billed = plus(this.billed, {
+        ...NONE,
+        moneyMicroUsd: answer.costMicroUsd,
+        tokens: answer.usage.inputTokens + answer.usage.outputTokens,
+        modelCalls: 1,
+      });
     if (answer.kind === 'tool') this.billed = plus(this.billed, { ...NONE, toolCalls: 1 });
     if (fate.dies === 'after the call') return;
     this.say(attempt, { outcome: 'succeeded', answer });
@@ -99,7 +106,21 @@ class World {
   answerOf(attempt: OpenAttempt, fate: Fate): Answer {
     if (attempt.owes.kind === 'llm') return modelSays(...fate.tools.map((n) => ['files__read', 'mail__send', null][n] ?? null));
     if (attempt.owes.kind === 'tool') return toolSays(fate.runner * 10);
-    return { kind: 'analyze', analysis: { analyzerVersion: '1', intent: 'analysis', taskType: 'reasoning', complexityScore: 1, tier: 'simple', capabilities: [], estimatedSteps: 1, confidence: 0.5, language: 'en', reasons: [] } };
+    return {
+      kind: 'analyze',
+      analysis: {
+        analyzerVersion: '1',
+        intent: 'analysis',
+        taskType: 'reasoning',
+        complexityScore: 1,
+        tier: 'simple',
+        capabilities: [],
+        estimatedSteps: 1,
+        confidence: 0.5,
+        language: 'en',
+        reasons: [],
+      },
+    };
   }
 
   say(attempt: OpenAttempt, result: Omit<Extract<WorkflowInput, { kind: 'result' }>, 'kind' | 'attempt'>): void {
@@ -109,7 +130,8 @@ class World {
   fireTimers(): void {
     for (const timer of pending(this.owner.state).timers.filter(({ at }) => at <= this.now)) {
       if (timer.fire.timer === 'attempt') this.deliver(this.owner, { kind: 'attempt_timer', attempt: timer.fire.attempt });
-      else if (timer.fire.timer === 'retry') this.deliver(this.owner, { kind: 'retry_timer', step: timer.fire.step, attempt: timer.fire.attempt });
+      else if (timer.fire.timer === 'retry')
+        this.deliver(this.owner, { kind: 'retry_timer', step: timer.fire.step, attempt: timer.fire.attempt });
       else this.deliver(this.owner, { kind: 'workflow_timer' });
     }
   }
@@ -136,7 +158,11 @@ interface Fate {
 
 const fate: fc.Arbitrary<Fate> = fc.record({
   runner: fc.integer({ min: 0, max: 3 }),
-  dies: fc.oneof({ weight: 6, arbitrary: fc.constant('no' as const) }, { weight: 1, arbitrary: fc.constant('before the call' as const) }, { weight: 1, arbitrary: fc.constant('after the call' as const) }),
+  dies: fc.oneof(
+    { weight: 6, arbitrary: fc.constant('no' as const) },
+    { weight: 1, arbitrary: fc.constant('before the call' as const) },
+    { weight: 1, arbitrary: fc.constant('after the call' as const) },
+  ),
   unbilled: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
   tools: fc.array(fc.integer({ min: 0, max: 2 }), { maxLength: 3 }),
 });
@@ -152,8 +178,17 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('work' as const), pick: fc.nat(50), fate }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('work twice' as const), pick: fc.nat(50), fate }) },
   { weight: 8, arbitrary: fc.record({ do: fc.constant('deliver' as const), pick: fc.nat(50) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('deliver twice' as const, 'lose a message' as const, 'deliver to a stale owner' as const), pick: fc.nat(50) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('take over' as const, 'take over beside a stale owner' as const, 'redispatch' as const) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom('deliver twice' as const, 'lose a message' as const, 'deliver to a stale owner' as const),
+      pick: fc.nat(50),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constantFrom('take over' as const, 'take over beside a stale owner' as const, 'redispatch' as const) }),
+  },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('wipe the bus' as const, 'wipe the bus' as const, 'cancel' as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 120_000 }) }) },
 );
@@ -211,7 +246,12 @@ function finishQuietly(world: World): void {
   }
 }
 
-const limits = fc.record({ maxCostMicroUsd: fc.integer({ min: 0, max: 30_000 }), maxToolCalls: fc.integer({ min: 0, max: 12 }), maxModelCalls: fc.integer({ min: 0, max: 12 }), deadlineMs: fc.integer({ min: 1_000, max: 1_800_000 }) });
+const limits = fc.record({
+  maxCostMicroUsd: fc.integer({ min: 0, max: 30_000 }),
+  maxToolCalls: fc.integer({ min: 0, max: 12 }),
+  maxModelCalls: fc.integer({ min: 0, max: 12 }),
+  deadlineMs: fc.integer({ min: 1_000, max: 1_800_000 }),
+});
 const seed = process.env['MANDATE_SEED'] === undefined ? {} : { seed: Number(process.env['MANDATE_SEED']) };
 const RUNS = Number(process.env['MANDATE_RUNS'] ?? 3_000);
 

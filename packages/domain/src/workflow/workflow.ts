@@ -99,7 +99,9 @@ export function evolve(before: Workflow, event: WorkflowEvent, at: number): Work
       return attemptReserved(workflow, event.data);
     case 'attempt.started': {
       const attempt = workflow.attempts.get(event.data.attempt);
-      return attempt === undefined ? workflow : { ...workflow, attempts: put(workflow.attempts, attempt.id, { ...attempt, runner: event.data.runner }) };
+      return attempt === undefined
+        ? workflow
+        : { ...workflow, attempts: put(workflow.attempts, attempt.id, { ...attempt, runner: event.data.runner }) };
     }
     case 'attempt.settled':
       return attemptSettled(workflow, event.data);
@@ -107,7 +109,9 @@ export function evolve(before: Workflow, event: WorkflowEvent, at: number): Work
       return { ...workflow, unanswered: new Set([...workflow.unanswered].filter((id) => id !== event.data.attempt)) };
     case 'retry.scheduled': {
       const step = workflow.steps.get(event.data.step);
-      return step === undefined ? workflow : { ...workflow, steps: put(workflow.steps, step.id, { ...step, retryAt: event.data.dueAt, retryVersion: workflow.version }) };
+      return step === undefined
+        ? workflow
+        : { ...workflow, steps: put(workflow.steps, step.id, { ...step, retryAt: event.data.dueAt, retryVersion: workflow.version }) };
     }
     case 'timer.fired':
       return event.data.timer === 'workflow'
@@ -122,7 +126,12 @@ export function evolve(before: Workflow, event: WorkflowEvent, at: number): Work
     case 'task.completed':
       return { ...workflow, phase: 'completed', answerAt: event.data.answerAt };
     case 'task.failed':
-      return { ...workflow, phase: 'failed', failure: { code: event.data.code, message: event.data.message }, ...(event.data.answerAt === null ? {} : { answerAt: event.data.answerAt }) };
+      return {
+        ...workflow,
+        phase: 'failed',
+        failure: { code: event.data.code, message: event.data.message },
+        ...(event.data.answerAt === null ? {} : { answerAt: event.data.answerAt }),
+      };
     case 'task.cancelled':
       return { ...workflow, phase: 'cancelled' };
     case 'mandate.released':
@@ -148,7 +157,9 @@ function attemptReserved(workflow: Workflow, data: AttemptReserved): Workflow {
     ...agent,
     mandate: reserve(agent.mandate, data.reservation),
     stepCount: agent.stepCount + (first ? 1 : 0),
-    ...(first && agent.work !== undefined && data.owes.kind !== 'analyze' ? { work: direct.evolve(agent.work, { kind: 'asked', step: data.step, owed: owedOf(data.owes) }) } : {}),
+    ...(first && agent.work !== undefined && data.owes.kind !== 'analyze'
+      ? { work: direct.evolve(agent.work, { kind: 'asked', step: data.step, owed: owedOf(data.owes) }) }
+      : {}),
   });
   return {
     ...held,
@@ -193,7 +204,10 @@ function stepRefused(workflow: Workflow, data: StepRefused): Workflow {
   const agent = workflow.agents.get(data.agent);
   if (agent?.work === undefined) return workflow;
   const work = direct.evolve(agent.work, { kind: 'refused', call: data.call, version: workflow.version, code: data.code });
-  return { ...withAgent(workflow, { ...agent, work, stepCount: Math.max(agent.stepCount, stepNumber(data.step)) }), steps: without(workflow.steps, data.step) };
+  return {
+    ...withAgent(workflow, { ...agent, work, stepCount: Math.max(agent.stepCount, stepNumber(data.step)) }),
+    steps: without(workflow.steps, data.step),
+  };
 }
 
 const stepNumber = (step: StepId): number => Number(step.slice(step.lastIndexOf('_s') + 2));
@@ -206,7 +220,9 @@ function ending(workflow: Workflow, as: 'failed' | 'cancelled', code: string, me
 }
 
 function owedOf(step: Exclude<Step, { kind: 'analyze' }>): Extract<StepEvent, { kind: 'asked' }>['owed'] {
-  return step.kind === 'llm' ? { kind: 'llm', promptBytes: step.promptBytes, messages: step.messages } : { kind: 'tool', tool: step.tool, call: step.argsAt };
+  return step.kind === 'llm'
+    ? { kind: 'llm', promptBytes: step.promptBytes, messages: step.messages }
+    : { kind: 'tool', tool: step.tool, call: step.argsAt };
 }
 
 /** The whole tree's spending: the root's own, and later that of its descendants. */

@@ -212,7 +212,13 @@ describe('what goes wrong', () => {
       messages.push({ role: 'assistant', text: '', toolCalls: turn.toolCalls });
       for (const { callId, tool, args } of turn.toolCalls) {
         const result = toolsOver(files)[tool.slice(7)]?.(args as Record<string, unknown>) ?? '';
-        messages.push({ role: 'tool', callId, tool, text: String(result), isError: false });
+        messages.push({
+          role: 'tool',
+          callId,
+          tool,
+          text: typeof result === 'string' ? result : result.error,
+          isError: typeof result !== 'string',
+        });
       }
     }
     expect(answer.length).toBeLessThanOrEqual(620);
