@@ -27,7 +27,7 @@ async function bundle(input, file) {
     platform: 'node',
     // Optional native parts of pg: it does without them.
     external: ['pg-native', 'pg-cloudflare'],
-    output: { file, format: 'esm', sourcemap: true, codeSplitting: false },
+    output: { file, format: 'esm', sourcemap: true, sourcemapExcludeSources: true, codeSplitting: false },
   });
 }
 

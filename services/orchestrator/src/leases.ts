@@ -1,7 +1,8 @@
 import { PARTITIONS } from '@mandate/domain';
 import type { EventLog } from '@mandate/event-store';
 import type { Logger } from '@mandate/service-kit';
-import { Partition, type Shared } from './partition.ts';
+import type { Shared } from './decisions.ts';
+import { Partition } from './partition.ts';
 
 const TTL_MS = 3_000;
 const EVERY_MS = 700;

@@ -3,6 +3,9 @@ import { isOpen, type Refusal, rootOf, type Workflow, type WorkflowEvent } from 
 import type { Bus } from '@mandate/messaging';
 import type { Held } from './workflow-memory.ts';
 
+/** Events after which a result is told. */
+export const ENDS: ReadonlySet<string> = new Set(['task.completed', 'task.failed', 'task.cancelled']);
+
 /** What the orchestrator tells whoever listens now: receipts, results, grants, stops. All of it can be told again. */
 export class Told {
   readonly #bus: Bus;

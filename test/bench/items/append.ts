@@ -31,7 +31,7 @@ export const append: Item = {
         (found) => `${Math.round(found.eventsPerSecond)} events/s`,
       );
       const rates = rounds.map((round) => rounded(round.found.eventsPerSecond));
-      const { rows } = await countEvents(servers);
+      const events = await countEvents(servers);
       return {
         figures: [
           {
@@ -44,7 +44,7 @@ export const append: Item = {
           },
         ],
         details: {
-          postgresMicrosPerEvent: rounded(((postgresSeconds() - before) * 1e6) / (rows[0]?.events ?? 1)),
+          postgresMicrosPerEvent: rounded(((postgresSeconds() - before) * 1e6) / events),
           clientMicrosPerEvent: rounded(median(rounds.map((round) => round.found.cpuMicrosPerEvent))),
         },
       };
@@ -54,8 +54,13 @@ export const append: Item = {
   },
 };
 
-async function countEvents({ postgres }: Stack): Promise<pg.QueryResult<{ events: number }>> {
+async function countEvents({ postgres }: Stack): Promise<number> {
   const client = new pg.Client({ connectionString: postgres.url('mandate') });
   await client.connect();
-  return client.query<{ events: number }>('select count(*)::int as events from es.event').finally(() => client.end());
+  try {
+    const { rows } = await client.query<{ events: number }>('select count(*)::int as events from es.event');
+    return rows[0]?.events ?? 0;
+  } finally {
+    await client.end();
+  }
 }

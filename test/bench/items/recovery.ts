@@ -81,7 +81,7 @@ async function killEach(bench: Bench, world: World, interrupt: Interruption): Pr
       const outage = await oneOutage(world, victim, interrupt);
       outages.push(outage);
       bench.say(
-        `kill -9 ${victim}, round ${round} of ${bench.rounds}: ${outage.inFlight} in flight, ready after ${Math.round(outage.readyAfterMs)} ms, all moving ${Math.round(outage.movingAfterMs)} ms later, ${outage.lost} lost, ${outage.doubled} doubled`,
+        `${victim === CONTROL ? 'nobody killed' : `kill -9 ${victim}`}, round ${round} of ${bench.rounds}: ${outage.inFlight} in flight, ready after ${Math.round(outage.readyAfterMs)} ms, all moving ${Math.round(outage.movingAfterMs)} ms later, ${outage.lost} lost, ${outage.doubled} doubled`,
       );
     }
     found.push({ victim, outages });
