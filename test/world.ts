@@ -47,6 +47,8 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
     durability: 'off',
     modelUrl: model.url,
     toolsFile,
+    // Deaths follow one another here by design.
+    restartDelayMs: () => 100,
     say: (line) => said.push(line),
     ...options,
     env: Object.fromEntries(

@@ -43,6 +43,8 @@ export type StackOptions = {
   readonly files?: string;
   /** The first gateway takes this port, or the next free one above it. @default any free one */
   readonly gatewayPortFrom?: number;
+  /** Wait before the n-th restart in a row of a service. @default 200 ms, doubling, at most 10 s */
+  readonly restartDelayMs?: (restart: number) => number;
 };
 
 /** A database server, bus or service that a test can hurt. Every handle keeps its address across restarts, services their health page aside. */
@@ -125,13 +127,14 @@ async function assemble(options: StackOptions, undo: Undo[]): Promise<Stack> {
         name: instance,
         command: process.execPath,
         args: [join('services', name, 'src/main.ts')],
-        env: { ...serviceEnvironment(name, around), ...env },
+        env: { ...serviceEnvironment(name, around), ...(name === 'orchestrator' ? { MANDATE_SLOT: instance } : {}), ...env },
         // A restarted process is another instance: what it held before must not look like its own.
         envOfStart: () => ({ MANDATE_SERVICE_INSTANCE: `${instance}-${randomBytes(3).toString('hex')}` }),
         cwd: repositoryRoot,
         logFile: join(home, 'logs', `${instance}.log`),
         say,
         onReady: () => void describe.run(),
+        ...(options.restartDelayMs === undefined ? {} : { restartDelayMs: options.restartDelayMs }),
       }),
     );
   }

@@ -226,6 +226,11 @@ export class EventLog {
     await this.#query({ name: 'release', text: 'select es.release_partitions($1, $2)' }, [owner, partitions]);
   }
 
+  /** Frees what earlier processes of the same slot (`<slot>-…`) still held. */
+  async succeed(owner: string, slot: string): Promise<void> {
+    await this.#query({ name: 'succeed', text: 'select es.succeed($1, $2)' }, [owner, slot]);
+  }
+
   async leave(owner: string): Promise<void> {
     await this.#query({ name: 'leave', text: 'select es.leave($1)' }, [owner]);
   }

@@ -31,8 +31,10 @@ export class Leases {
     this.#owner = owner;
   }
 
-  async start(shared: Shared): Promise<void> {
+  /** `slot`: the place that this process was started in, when its supervisor gives places (MANDATE_SLOT). */
+  async start(shared: Shared, slot: string | undefined): Promise<void> {
     this.#shared = shared;
+    if (slot !== undefined) await this.#log.succeed(this.#owner, slot);
     await this.#runTurn();
     this.#timer = setInterval(() => {
       this.#turn = this.#turn.then(() => this.#runTurn());

@@ -14,6 +14,10 @@ const config = z.object({
   COMMAND_KEY_ANALYZER: z.string().min(16).describe('HMAC key of commands to analyzers'),
   COMMAND_KEY_LLM: z.string().min(16).describe('HMAC key of commands to llm-routers'),
   COMMAND_KEY_TOOL: z.string().min(16).describe('HMAC key of commands to tool-runners'),
+  MANDATE_SLOT: z
+    .string()
+    .optional()
+    .describe('place of this process; one started in the same place takes over at once. The instance must be named <slot>-…'),
   MANDATE_QUEUE_MS: z.coerce.number().int().positive().default(120_000).describe('a command may wait for a worker this long'),
   MANDATE_ANALYZE_MS: z.coerce.number().int().positive().default(10_000).describe('an analysis may run this long'),
   MANDATE_LLM_MS: z.coerce.number().int().positive().default(120_000).describe('a model call may run this long'),
@@ -47,22 +51,25 @@ export const orchestrator: ServiceDefinition<typeof config> = {
       partitions: () => leases.owned.size,
       workflows: () => [...leases.owned.values()].reduce((sum, partition) => sum + partition.openWorkflows, 0),
     });
-    await leases.start({
-      bus,
-      log,
-      keys,
-      catalogs,
-      logger,
-      tracing,
-      meters,
-      instance,
-      logIncarnation,
-      lane: new CommitLane(log, leases.epochs),
-      told: new Told(bus, instance),
-      commandKeys: { analyze: env.COMMAND_KEY_ANALYZER, llm: env.COMMAND_KEY_LLM, tool: env.COMMAND_KEY_TOOL },
-      busIncarnation: () => busIncarnation,
-      onLost: (partition) => leases.lost(partition),
-    });
+    await leases.start(
+      {
+        bus,
+        log,
+        keys,
+        catalogs,
+        logger,
+        tracing,
+        meters,
+        instance,
+        logIncarnation,
+        lane: new CommitLane(log, leases.epochs),
+        told: new Told(bus, instance),
+        commandKeys: { analyze: env.COMMAND_KEY_ANALYZER, llm: env.COMMAND_KEY_LLM, tool: env.COMMAND_KEY_TOOL },
+        busIncarnation: () => busIncarnation,
+        onLost: (partition) => leases.lost(partition),
+      },
+      env.MANDATE_SLOT,
+    );
     const watch = setInterval(() => {
       bus.incarnation().then(
         async (seen) => {

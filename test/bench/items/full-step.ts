@@ -6,13 +6,14 @@ import { HttpDoor } from '../http-door.ts';
 import { latencyFigures, timeOneByOne, timeWhatIsHeard } from '../latency.ts';
 import { residentMegabytes } from '../process-cpu.ts';
 import { takeRounds } from '../rounds.ts';
-import { median, rounded } from '../statistics.ts';
+import { median, percentile, rounded, thinned } from '../statistics.ts';
 import { hearStepTimes } from '../step-latency.ts';
 import { measureThroughput, type Throughput, throughputFigures } from '../throughput.ts';
 
 const TOOL_CALLS = 12;
 const WARM_UP_TASKS = 100;
 const READERS = 32;
+const MANY = 1_000;
 const DIRECT = { pattern: 'direct' };
 
 /** One step with everything on: gateway, analyzer, real router and runner, projector, traces, encryption. */
@@ -61,7 +62,7 @@ async function measureFull(bench: Bench, full: FullStack, door: HttpDoor): Promi
     throughput.push(found);
     figures.push(...throughputFigures(found));
   }
-  figures.push(...(await readRate(bench, door)));
+  figures.push(...(await readRate(bench, door)), ...(await manyAtOnce(bench, door)));
   const residentMb = Object.fromEntries(full.stack.services().map((service) => [service.name, rounded(residentMegabytes(service.pid()))]));
   return { figures, details: { throughput, spans: full.spans() - spansBefore, residentMbAfterLoad: residentMb } };
 }
@@ -81,6 +82,23 @@ async function readRate(bench: Bench, door: HttpDoor): Promise<readonly Figure[]
   );
   const rates = latency.map((round) => rounded(round.found.length / bench.seconds));
   return [{ name, unit: 'requests/s', value: median(rates), rounds: rates, target: { atLeast: 1_000 } }, ...latencyFigures(name, latency)];
+}
+
+/** A thousand tasks submitted in one moment, each with one model call of 200 ms. */
+async function manyAtOnce(bench: Bench, door: HttpDoor): Promise<readonly Figure[]> {
+  const name = `${MANY.toLocaleString('en-US')} tasks at once, one model call of 200 ms each`;
+  const started = performance.now();
+  const task = async (): Promise<number> => {
+    await door.submit('Say so. [[plan: say so]] [[delay:200]]', DIRECT);
+    return performance.now() - started;
+  };
+  const ended = await Promise.allSettled(Array.from({ length: MANY }, task));
+  const timesMs = ended.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+  bench.say(`${name}: ${timesMs.length} completed, the last after ${Math.round(percentile(timesMs, 1))} ms`);
+  return [
+    { name: `${name}: all completed after`, unit: 'ms', value: Math.round(percentile(timesMs, 1)), samples: thinned(timesMs) },
+    { name: `${name}: completed`, unit: 'workflows', value: timesMs.length, target: { atLeast: MANY } },
+  ];
 }
 
 async function readAtOnce(seconds: number, door: HttpDoor, path: string): Promise<readonly number[]> {

@@ -191,6 +191,12 @@ end $$;
 create function es.release_partitions(_owner text, _p smallint[]) returns void language sql as $$
   update es.partition set owner = null, lease_until = null where owner = _owner and p = any (_p) $$;
 
+-- A process that is started in the place of another one takes its leases from it at once: whoever was in the same slot
+-- before is dead, and if it is not, the epoch stops it.
+create function es.succeed(_owner text, _slot text) returns void language sql as $$
+  update es.partition set owner = null, lease_until = null where starts_with(owner, _slot || '-') and owner <> _owner;
+  delete from es.member where starts_with(owner, _slot || '-') and owner <> _owner $$;
+
 create function es.leave(_owner text) returns void language sql as $$
   update es.partition set owner = null, lease_until = null where owner = _owner;
   delete from es.member where owner = _owner $$;
