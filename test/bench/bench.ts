@@ -8,7 +8,7 @@ export interface Bench {
   readonly rounds: number;
   /** An empty folder of the item's own, removed after it. */
   readonly folder: string;
-  /** Where every Node service of the core writes a CPU profile when it ends. */
+  /** Where every service of the core and the full item writes a CPU profile when it ends. */
   readonly profile: string | undefined;
   /** Whether what downloads everything anew is measured too. */
   readonly isCold: boolean;

@@ -37,14 +37,16 @@ export async function startFullStack(bench: Bench, options: Partial<StackOptions
     await sink.stop();
   };
   try {
-    const telemetry = Object.fromEntries(SERVICES.map((name) => [name, { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url, ...options.env?.[name] }]));
+    const env = Object.fromEntries(
+      SERVICES.map((name) => [name, { OTEL_EXPORTER_OTLP_ENDPOINT: sink.url, ...profiling(bench, name), ...options.env?.[name] }]),
+    );
     const stack = await startStack({
       home: join(bench.folder, 'home'),
       modelUrl: model.url,
       files,
       say: onlyDeaths(bench.say),
       ...options,
-      env: telemetry,
+      env,
     });
     const bus = await Bus.connect({ servers: stack.nats.url, user: 'gateway', password: stack.nats.password('gateway'), name: 'bench' });
     return {
@@ -64,6 +66,9 @@ export async function startFullStack(bench: Bench, options: Partial<StackOptions
     throw error;
   }
 }
+
+const profiling = ({ profile }: Bench, name: ServiceName): Record<string, string> =>
+  profile === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile} --cpu-prof-name=${name}.cpuprofile` };
 
 export const instancesOf = (stack: Stack, name: ServiceName): Stack['services'] extends () => infer R ? R : never =>
   stack.services().filter((service) => service.name.startsWith(`${name}-`));

@@ -30,7 +30,7 @@ npm run bench -- --only core,w1   some items: ${ITEMS.map((item) => item.name).j
   --seconds N     length of a round (default 5)
   --rounds N      rounds per figure, the median counts (default 3)
   --out file      results (default test/bench/results/<date>-<commit>.json)
-  --profile dir   CPU profiles of the core's services; read them with test/bench/self-time.ts
+  --profile dir   CPU profiles of the services (core, w1, full); read them with test/bench/self-time.ts
   --cold          set-up from a fresh checkout too: downloads everything
 `;
 

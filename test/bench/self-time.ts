@@ -18,10 +18,10 @@ for (const [index, sample] of profile.samples.entries()) {
   const name = nameOf.get(sample) ?? '(unknown)';
   micros.set(name, (micros.get(name) ?? 0) + (profile.timeDeltas[index] ?? 0));
 }
-const busy = [...micros].filter(([name]) => !name.startsWith('(idle)')).reduce((sum, [, time]) => sum + time, 0);
-console.log(`busy ${(busy / 1e6).toFixed(1)} s`);
-for (const [name, time] of [...micros].sort(([, a], [, b]) => b - a).slice(0, Number(rows)))
-  console.log(`${((100 * time) / busy).toFixed(1).padStart(5)} %  ${name}`);
+const busy = [...micros].filter(([name]) => !name.startsWith('(idle)')).sort(([, a], [, b]) => b - a);
+const busyMicros = busy.reduce((sum, [, time]) => sum + time, 0);
+console.log(`busy ${(busyMicros / 1e6).toFixed(1)} s`);
+for (const [name, time] of busy.slice(0, Number(rows))) console.log(`${((100 * time) / busyMicros).toFixed(1).padStart(5)} %  ${name}`);
 
 function describe({ functionName, url, lineNumber }: CpuProfile['nodes'][number]['callFrame']): string {
   const place = url.replace(/^.*\/(node_modules\/\.pnpm\/)?(?=[^/]+\/node_modules|packages|services)/, '').replace(/^file:\/\//, '');

@@ -51,7 +51,7 @@ async function run(task: string): Promise<Task> {
 }
 
 type Inspected = {
-  readonly State: { readonly Status: string };
+  readonly RestartCount: number;
   readonly Config: { readonly User: string; readonly Env: readonly string[] };
   readonly HostConfig: { readonly ReadonlyRootfs: boolean; readonly CapDrop: readonly string[]; readonly SecurityOpt: readonly string[] };
   readonly NetworkSettings: {
@@ -92,9 +92,13 @@ test('a task is carried out with the mounted files', async () => {
   expect(task.toolCalls).toBeGreaterThan(1);
 });
 
+/** Of the service itself, not of the init process that would keep its container. */
+const killService = "process.kill(Number(fs.readFileSync('/proc/1/task/1/children', 'utf8').split(' ')[0]), 'SIGKILL')";
+
 test('a service that dies is started again', async () => {
-  await compose('exec', '-T', 'orchestrator', 'node', '-e', "process.kill(1, 'SIGTERM')");
+  await compose('exec', '-T', 'orchestrator', 'node', '-e', killService);
   expect(await run('How many files are there?')).toMatchObject({ status: 'completed' });
+  expect((await inspect('orchestrator')).RestartCount).toBe(1);
 });
 
 test('a JetStream store that is lost is made again', async () => {

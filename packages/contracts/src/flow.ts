@@ -191,6 +191,8 @@ export interface StreamSpec {
 }
 
 const MINUTE = 60_000;
+/** Repeated publishes within it are dropped by the server: a saving, never a guarantee, and its memory grows with it. */
+const DUPLICATE_WINDOW_MS = 20_000;
 const GIB = 1024 ** 3;
 
 /** Limits are what one small machine can hold; a cluster raises them by configuration of the server. */
@@ -217,7 +219,7 @@ export const STREAMS: readonly StreamSpec[] = [
     maxMessages: 1_000_000,
     maxBytes: 4 * GIB,
     maxAgeMs: 0,
-    duplicateWindowMs: 2 * MINUTE,
+    duplicateWindowMs: DUPLICATE_WINDOW_MS,
     transform: { from: 'task.*.*', to: `in.{{partition(${PARTITIONS},1,2)}}.task.{{wildcard(1)}}.{{wildcard(2)}}` },
   },
   {
@@ -228,7 +230,7 @@ export const STREAMS: readonly StreamSpec[] = [
     maxMessages: 1_000_000,
     maxBytes: 4 * GIB,
     maxAgeMs: 0,
-    duplicateWindowMs: 2 * MINUTE,
+    duplicateWindowMs: DUPLICATE_WINDOW_MS,
   },
   {
     name: 'CMD_LLM',
@@ -238,7 +240,7 @@ export const STREAMS: readonly StreamSpec[] = [
     maxMessages: 1_000_000,
     maxBytes: 4 * GIB,
     maxAgeMs: 0,
-    duplicateWindowMs: 2 * MINUTE,
+    duplicateWindowMs: DUPLICATE_WINDOW_MS,
   },
   {
     name: 'CMD_TOOL',
@@ -248,7 +250,7 @@ export const STREAMS: readonly StreamSpec[] = [
     maxMessages: 1_000_000,
     maxBytes: 4 * GIB,
     maxAgeMs: 0,
-    duplicateWindowMs: 2 * MINUTE,
+    duplicateWindowMs: DUPLICATE_WINDOW_MS,
   },
   {
     name: 'EVT',
@@ -258,7 +260,7 @@ export const STREAMS: readonly StreamSpec[] = [
     maxMessages: -1,
     maxBytes: 8 * GIB,
     maxAgeMs: 72 * 60 * MINUTE,
-    duplicateWindowMs: 2 * MINUTE,
+    duplicateWindowMs: DUPLICATE_WINDOW_MS,
   },
 ];
 
