@@ -6,6 +6,8 @@ export interface Bench {
   readonly seconds: number;
   /** Rounds per figure; the median counts. */
   readonly rounds: number;
+  /** How long a round waits for a moment in which nobody else uses the machine. */
+  readonly patienceSeconds: number;
   /** An empty folder of the item's own, removed after it. */
   readonly folder: string;
   /** Where every service of the core and the full item writes a CPU profile when it ends. */

@@ -29,6 +29,7 @@ const HELP = `npm run bench                     measures everything (about 15 mi
 npm run bench -- --only core,w1   some items: ${ITEMS.map((item) => item.name).join(', ')}
   --seconds N     length of a round (default 5)
   --rounds N      rounds per figure, the median counts (default 3)
+  --patience N    seconds that a round waits for others on this machine to be quiet (default 0)
   --out file      results (default test/bench/results/<date>-<commit>.json)
   --profile dir   CPU profiles of the services (core, w1, full); read them with test/bench/self-time.ts
   --cold          set-up from a fresh checkout too: downloads everything
@@ -43,6 +44,7 @@ async function main(): Promise<number> {
       only: { type: 'string' },
       seconds: { type: 'string', default: '5' },
       rounds: { type: 'string', default: '3' },
+      patience: { type: 'string', default: '0' },
       out: { type: 'string' },
       profile: { type: 'string' },
       cold: { type: 'boolean', default: false },
@@ -62,7 +64,9 @@ async function main(): Promise<number> {
   const before = load();
   const items: ItemResults[] = [];
   for (const item of ITEMS.filter(({ name }) => wanted?.includes(name) ?? true)) {
-    items.push(await measure(item, { ...settings, profile: values.profile, isCold: values.cold, say }));
+    items.push(
+      await measure(item, { ...settings, patienceSeconds: Number(values.patience), profile: values.profile, isCold: values.cold, say }),
+    );
   }
   const postgres = items.find((item) => item.name === 'floor')?.details?.['postgres'];
   const host = hostFacts(typeof postgres === 'string' ? postgres : 'not asked');

@@ -217,3 +217,23 @@ function rows(content: string): string[] {
   const all = content.split('\n');
   return content.endsWith('\n') ? all.slice(0, -1) : all;
 }
+
+export const SIGNATURE = '(answered by rules: offline provider, no language model was used)';
+
+/** What is wrong with an answer: facts that are missing, facts that must not be there, quotes that stand nowhere, the signature. */
+export function answerProblems(answer: string, facts: ExpectedFacts): readonly string[] {
+  const quotes = [...answer.matchAll(/^- "(.*)" \(/gm)].map((match) => match[1] ?? '');
+  return [
+    ...facts.present.filter((fact) => !says(answer, fact)).map((fact) => `missing: ${fact}`),
+    ...facts.absent.filter((fact) => says(answer, fact)).map((fact) => `not true: ${fact}`),
+    ...quotes.filter((quote) => facts.quotesFrom?.text.includes(quote) !== true).map((quote) => `not a quote: ${quote}`),
+    ...(quotes.length === (facts.quotesFrom?.count ?? 0) ? [] : [`${quotes.length} quotes`]),
+    ...(answer.endsWith(SIGNATURE) ? [] : ['unsigned']),
+  ];
+}
+
+/** A fact stands in an answer when no letter, digit or dash touches it. */
+function says(answer: string, fact: string): boolean {
+  const escaped = fact.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&');
+  return new RegExp(`(?<![\\w/-])${escaped}(?![\\w/-])`).test(answer);
+}

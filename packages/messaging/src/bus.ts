@@ -133,7 +133,10 @@ export class Bus {
   async #watchStatus(options: BusOptions): Promise<void> {
     for await (const status of this.nc.status()) {
       if (status.type === 'disconnect') this.#up = false;
-      if (status.type === 'reconnect') this.#up = true;
+      if (status.type === 'reconnect') {
+        this.#up = true;
+        this.#publisher.reconnected();
+      }
       const detail = status.type === 'error' ? status.error.message : 'server' in status ? String(status.server) : '';
       if (status.type !== 'ping') options.onStatus?.({ type: status.type, detail });
     }

@@ -62,6 +62,14 @@ export class Publisher {
     });
   }
 
+  /** The connection is a new one: acknowledgements that were due on the old one will not come. */
+  reconnected(): void {
+    for (const [token, waiting] of [...this.#waiting]) {
+      this.#settle(token);
+      waiting.reject(new PublishFailed(`${waiting.subject}: the connection broke off; it may or may not be stored`, NO_ANSWER));
+    }
+  }
+
   /** Resolves when nothing is in flight any more, however it ended. */
   async drain(): Promise<void> {
     await Promise.allSettled(

@@ -2,7 +2,7 @@
  * How an agent is told to work. A text that is changed gets a new version and the old one stays, because commands of
  * open workflows are composed again after a crash and must come out the same.
  */
-export const ROLES: Readonly<Record<string, string>> = {
+const ROLES: Readonly<Record<string, string>> = {
   'generalist@1': [
     'You are a careful assistant that carries out one task with the tools that you are given.',
     'Use tools to find facts instead of guessing, and ask for several at once when they do not depend on each other.',

@@ -26,7 +26,7 @@ export interface Held {
   timerAt: number;
 }
 
-export const GENESIS = Buffer.alloc(32);
+const GENESIS = Buffer.alloc(32);
 
 /** What this process holds of one partition. Absent workflows are not kept. */
 export class WorkflowMemory {

@@ -1,6 +1,6 @@
 import { PATTERN_NAMES } from '@mandate/domain';
 import { z } from 'zod';
-import { content, count, epochMs, fact, microUsd, sha256Hex, shortText, token, word, workflowId } from '../fields.ts';
+import { content, count, epochMs, fact, microUsd, shortText, token, word, workflowId } from '../fields.ts';
 import { LIMITS } from '../limits.ts';
 
 const utf8Bytes = (text: string): number => new TextEncoder().encode(text).length;
@@ -66,5 +66,3 @@ export const taskResult = z.object({
   endedAt: epochMs,
 });
 export type TaskResult = z.infer<typeof taskResult>;
-
-export const bodyHash = sha256Hex;

@@ -1,0 +1,75 @@
+import type { TaskDetail } from '@mandate/contracts';
+import { type Stack, startStack } from '@mandate/local';
+import { createRequire } from 'node:module';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { answerProblems, expectedFacts, offlineTasks, treeOf, writeTree } from './offline-tasks.ts';
+
+/**
+ * The thirty tasks through the whole stack as `npm start` runs it without a model key: HTTP, bus, log, offline provider,
+ * and one real file server per tree, of which each task may use only its own.
+ */
+let home: string;
+let stack: Stack;
+const TOOLS = ['list_allowed_directories', 'list_directory', 'directory_tree', 'search_files', 'get_file_info', 'read_text_file'];
+const serverOf = (task: (typeof offlineTasks)[number]): string => `tree-${typeof task.tree === 'string' ? task.tree : task.tree.seed}`;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), 'mandate-offline-'));
+  const program = createRequire(new URL('../../infra/local/package.json', import.meta.url)).resolve(
+    '@modelcontextprotocol/server-filesystem/dist/index.js',
+  );
+  const trees = new Map(offlineTasks.map((task) => [serverOf(task), treeOf(task)]));
+  const servers = await Promise.all(
+    [...trees].map(async ([name, tree]) => {
+      const folder = join(home, 'trees', name);
+      await writeTree(folder, tree);
+      return {
+        name,
+        transport: 'stdio',
+        command: process.execPath,
+        args: [program, folder],
+        tenants: ['acme'],
+        grants: [{ tools: TOOLS, effect: 'read_only' }],
+      };
+    }),
+  );
+  const toolsFile = join(home, 'trees.json');
+  await writeFile(toolsFile, JSON.stringify({ servers }));
+  stack = await startStack({ home, durability: 'off', toolsFile });
+  await waitForTools([...trees.keys()].flatMap((server) => TOOLS.map((tool) => `${server}__${tool}`)));
+}, 90_000);
+afterAll(async () => {
+  await stack?.stop();
+  await rm(home, { recursive: true, force: true });
+});
+
+const headers = (): Record<string, string> => ({ authorization: `Bearer ${stack.apiKey('acme')}`, 'content-type': 'application/json' });
+
+/** Until the orchestrator knows every tool: before that it refuses a task that names one. */
+async function waitForTools(names: readonly string[]): Promise<void> {
+  for (let status = 0; status !== 202; ) {
+    const body = JSON.stringify({ task: 'List the files', options: { tools: names } });
+    status = (await fetch(`${stack.gatewayUrl}/api/v1/tasks`, { method: 'POST', headers: headers(), body })).status;
+  }
+}
+
+describe('thirty tasks through the whole stack', () => {
+  it.each(offlineTasks.map((task) => [task.id, task.task, task] as const))('%s: %s', async (_, words, task) => {
+    const tools = TOOLS.map((tool) => `${serverOf(task)}__${tool}`);
+    const send = (): Promise<Response> =>
+      fetch(`${stack.gatewayUrl}/api/v1/tasks?wait=30`, {
+        method: 'POST',
+        headers: { ...headers(), 'idempotency-key': task.id },
+        body: JSON.stringify({ task: words, options: { tools } }),
+      });
+    const response = await send();
+    const { data } = (await response.json()) as { data: TaskDetail };
+    expect([response.status, data.status]).toEqual([200, 'completed']);
+    expect(answerProblems(data.answer ?? '', expectedFacts(task, treeOf(task))), data.answer ?? '').toEqual([]);
+    expect(data.toolCalls).toBeGreaterThan(1);
+    expect(data.costMicroUsd).toBe(0);
+  });
+});
