@@ -49,8 +49,9 @@ function peers({ items }: Results): readonly string[] {
   if (figures.length === 0) return [];
   const rates = [16, 64, 256].map((count) => value(`W1, ${count} in flight`)).join(' / ');
   const cpu = figures.find((figure) => figure.name === 'W1, 64 in flight, CPU per step')?.value ?? 0;
+  const disturbance = Math.max(...figures.map(({ coresOfOthers = 0 }) => coresOfOthers));
   const ours = [
-    'Mandate (this run)',
+    `Mandate (this run${disturbance > 0.1 ? `, while others used up to ${disturbance} cores` : ''})`,
     `${value('W1, submit to result, idle, p50')} / ${value('W1, submit to result, idle, p99')}`,
     rates,
     (cpu / 1_000).toFixed(2),
