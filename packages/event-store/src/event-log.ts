@@ -61,6 +61,11 @@ const APPEND = {
   text: 'select p, base from es.append($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20,$21,$22,$23)',
 };
 
+const APPEND_ONE = {
+  name: 'append-one',
+  text: 'select es.append_one($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18) as base',
+};
+
 /** Many values as one, with where each begins (from 1, as SQL counts) and how long it is. */
 function joined(parts: readonly Buffer[]): {
   readonly bytes: Buffer;
@@ -101,6 +106,9 @@ export class EventLog {
    * @throws StoreUnavailable when it is not known whether it was stored
    */
   async append(writes: readonly StreamWrite[], epochs: ReadonlyMap<number, number>): Promise<ReadonlyMap<number, number>> {
+    const [first] = writes;
+    if (first !== undefined && writes.length === 1)
+      return new Map([[first.partition, await this.#appendOne(first, epochs.get(first.partition) ?? -1)]]);
     const partitions = [...new Set(writes.map((write) => write.partition))].sort((a, b) => a - b);
     const events = writes.flatMap((write, index) => write.events.map((event) => ({ s: index + 1, ...event })));
     const contents = events.flatMap((event) =>
@@ -134,6 +142,34 @@ export class EventLog {
       bodies.bytes,
     ]);
     return new Map(rows.map((row) => [row.p, Number(row.base)]));
+  }
+
+  async #appendOne(write: StreamWrite, epoch: number): Promise<number> {
+    const { events } = write;
+    const contents = events.flatMap(({ version, content }) => (content === undefined ? [] : [{ version, ...content }]));
+    const envelopes = joined(events.map((event) => Buffer.from(event.envelope)));
+    const bodies = joined(contents.map((content) => content.body));
+    const [row] = await this.#query<{ base: string }>(APPEND_ONE, [
+      write.partition,
+      epoch,
+      write.stream,
+      write.tenant,
+      write.expectedVersion,
+      write.headHash,
+      write.open,
+      events.map((event) => event.type),
+      events.map((event) => event.at),
+      envelopes.starts,
+      envelopes.lengths,
+      envelopes.bytes,
+      Buffer.concat(events.map((event) => event.hash)),
+      contents.map((content) => content.version),
+      contents.map((content) => content.keyId),
+      bodies.starts,
+      bodies.lengths,
+      bodies.bytes,
+    ]);
+    return Number(row?.base);
   }
 
   async readStream(partition: number, stream: string): Promise<StoredStream | undefined> {

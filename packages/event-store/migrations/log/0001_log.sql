@@ -168,6 +168,43 @@ begin
   end if;
 end $$;
 
+-- The same for one stream, as plain statements: alone, a decision waits for this and nothing else (0.3 ms less than the
+-- batch form, which pays off from a few streams on).
+create function es.append_one(
+  _p smallint, _epoch bigint, _stream text, _tenant text, _expected int, _head bytea, _open boolean,
+  e_type text[], e_at bigint[], e_start int[], e_length int[], e_envelope bytea, e_hash bytea,
+  c_version int[], c_key text[], c_start int[], c_length int[], c_body bytea)
+returns bigint language plpgsql as $$
+declare
+  n constant int := cardinality(e_type);
+  base bigint;
+begin
+  update es.partition l set next_pos = l.next_pos + n where l.p = _p and l.epoch = _epoch returning l.next_pos - n into base;
+  if not found then
+    raise exception 'fenced: the partition is owned by somebody else' using errcode = 'ES002';
+  end if;
+  if _expected = 0 then
+    insert into es.stream (p, stream_id, tenant_id, version, head_hash, open) values (_p, _stream, _tenant, n, _head, _open) on conflict do nothing;
+  else
+    update es.stream s set version = _expected + n, head_hash = _head, open = _open
+    where s.p = _p and s.stream_id = _stream and s.version = _expected and s.tenant_id = _tenant;
+  end if;
+  if not found then
+    raise exception 'wrong expected version' using errcode = 'ES001', detail = _stream;
+  end if;
+  for i in 1..n loop
+    insert into es.event (p, pos, stream_id, version, tenant_id, type, envelope, hash, at)
+    values (_p, base + i - 1, _stream, _expected + i, _tenant, e_type[i],
+            convert_from(substring(e_envelope from e_start[i] for e_length[i]), 'UTF8')::json,
+            substring(e_hash from (i - 1) * 32 + 1 for 32), to_timestamp(e_at[i] / 1000.0));
+  end loop;
+  for i in 1..cardinality(c_version) loop
+    insert into es.content (p, stream_id, version, key_id, body)
+    values (_p, _stream, c_version[i], c_key[i], substring(c_body from c_start[i] for c_length[i]));
+  end loop;
+  return base;
+end $$;
+
 -- Takes up to `wanted` partitions that are free or whose lease has run out. A taken partition gets a new epoch, which
 -- makes every append of its former owner fail.
 create function es.take_partitions(_owner text, _ttl interval, _wanted int) returns table (p smallint, epoch bigint, next_pos bigint, published_pos bigint)
