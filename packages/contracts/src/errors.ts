@@ -46,7 +46,6 @@ export const WORKER_ERRORS = {
   start_refused: { retryable: false },
   cancelled: { retryable: false },
   expired: { retryable: true },
-  stale_bus: { retryable: true },
   internal: { retryable: true },
 } as const;
 export type WorkerErrorCode = keyof typeof WORKER_ERRORS;

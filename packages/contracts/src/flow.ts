@@ -80,7 +80,7 @@ export const FLOW: readonly Route[] = [
   },
   {
     message: 'claim',
-    from: ['llm-router', 'tool-runner'],
+    from: ['orchestrator', 'llm-router', 'tool-runner'],
     to: [],
     subject: 'claim.*.*',
     over: 'stream',
@@ -219,7 +219,8 @@ export const STREAMS: readonly StreamSpec[] = [
     maxMessages: 1_000_000,
     maxBytes: 4 * GIB,
     maxAgeMs: 0,
-    duplicateWindowMs: DUPLICATE_WINDOW_MS,
+    // As short as the server allows: ids are the senders' own, and one tenant's must not hide another's.
+    duplicateWindowMs: 100,
     transform: { from: 'task.*.*', to: `in.{{partition(${PARTITIONS},1,2)}}.task.{{wildcard(1)}}.{{wildcard(2)}}` },
   },
   {
@@ -274,6 +275,9 @@ export interface ConsumerSpec {
   readonly maxAckPending: number;
 }
 
+/** Handling takes milliseconds, and a successor must see a dead owner's unacknowledged messages soon. */
+export const INBOX_ACK_WAIT_MS = 1_500;
+
 /** Short, so that a dead worker's attempts are noticed soon; a living one says three times in it that it is at work. */
 export const WORKER_ACK_WAIT_MS = 2_500;
 
@@ -298,7 +302,7 @@ export const CONSUMERS: readonly ConsumerSpec[] = [
       name: `orchestrator-p${p}`,
       filter: `in.${p}.>`,
       owner: 'orchestrator',
-      ackWaitMs: 1_500,
+      ackWaitMs: INBOX_ACK_WAIT_MS,
       maxAckPending: 1_000,
     }),
   ),

@@ -6,6 +6,7 @@ export {
   CONSUMERS,
   type ConsumerSpec,
   FLOW,
+  INBOX_ACK_WAIT_MS,
   type Party,
   type Route,
   type ServiceName,

@@ -1,4 +1,3 @@
-import { Fenced, StoreUnavailable } from './failures.ts';
 import type { EventLog, StreamWrite } from './event-log.ts';
 
 /** Batches are this large at most: larger ones make everybody in them wait longer for no more throughput. */
@@ -67,9 +66,7 @@ export class CommitLane {
   }
 
   #fail(batch: readonly Entry[], error: Error): void {
-    const shared = error instanceof Fenced || error instanceof StoreUnavailable;
-    const after = shared || this.#queue.length > 0 ? this.#queue.splice(0) : [];
-    for (const entry of [...batch, ...after]) entry.reject(error);
+    for (const entry of [...batch, ...this.#queue.splice(0)]) entry.reject(error);
   }
 }
 

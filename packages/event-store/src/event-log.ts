@@ -317,13 +317,6 @@ export class EventLog {
     return row;
   }
 
-  async reachable(): Promise<boolean> {
-    return this.#query({ name: 'ping', text: 'select 1' }, []).then(
-      () => true,
-      () => false,
-    );
-  }
-
   async close(): Promise<void> {
     await this.#pool.end();
   }

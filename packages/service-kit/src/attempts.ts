@@ -206,7 +206,11 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
     guard: 'none' | 'claim' | 'start',
   ): Promise<Outcome | undefined> {
     const name = key(command.workflow, command.attempt);
-    if (guard !== 'none' && command.bus !== (await currentBus(command.bus))) return { outcome: 'lost' };
+    if (guard === 'claim' && command.bus !== (await currentBus(command.bus))) {
+      // Sent before the orchestrator noticed that the bus was wiped. It will notice within a second, settle and send anew.
+      delivery.ack();
+      return undefined;
+    }
     crashPoint(`before-claim:${options.kind}`);
     const admission =
       guard === 'none' ? 'go' : guard === 'claim' ? await takeClaim(command, delivery) : await askStart(command, delivery, span);
@@ -247,7 +251,10 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
     const taken = await claim(bus, command.workflow, command.attempt, `${instance}/${randomUUID()}`);
     // A claim that took long may have been made on the bus that replaced a wiped one: there it proves nothing.
     const slow = performance.now() - started > 500;
-    if (taken.won && slow && command.bus !== (await currentBus(command.bus))) return { outcome: 'lost' };
+    if (taken.won && slow && command.bus !== (await currentBus(command.bus))) {
+      delivery.ack();
+      return 'leave';
+    }
     return taken.won ? 'go' : afterAnother(taken.holder.split('/')[0] ?? '', command, delivery);
   }
 
@@ -293,10 +300,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
       return 'leave';
     }
     if (grant.granted) return 'go';
-    if (grant.runner === undefined) {
-      delivery.ack();
-      return 'leave';
-    }
+    // Nobody was let start it, and nobody will be: it never ran.
+    if (grant.runner === undefined) return failed('cancelled', new StepFailed('start_refused', 'The start was refused.', { billed: 'no' }));
     const after = afterAnother(grant.runner, command, delivery);
     return after === 'leave' ? after : { outcome: 'unknown' };
   }
@@ -328,7 +333,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
       reason,
       detail,
       bytesSha256,
-      body: Buffer.from(delivery.bytes).toString('base64'),
+      // As much as a message can carry beside the rest; the hash is of the whole.
+      body: Buffer.from(delivery.bytes.subarray(0, LIMITS.messageBytes / 2)).toString('base64'),
     };
     const id = `parked-${bytesSha256}`;
     log.warn({ reason, detail, subject: delivery.subject }, 'command parked');

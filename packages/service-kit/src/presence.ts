@@ -9,25 +9,30 @@ export const GONE_AFTER_MS = 3 * HEARTBEAT_MS;
 export class Presence {
   readonly #seen = new Map<string, { readonly beat: Heartbeat; readonly at: number }>();
   readonly #listeners: ((beat: Heartbeat) => void)[] = [];
-  readonly #since = Date.now();
+  /** Since when this process has heard heartbeats (its own at least) without a gap. */
+  #since = Date.now();
+  #lastHeard = Date.now();
   readonly #subscription: { stop(): void };
 
   constructor(bus: Bus) {
     this.#subscription = bus.listen('hb.>', (message) => {
       const parsed = heartbeat.safeParse(safeJson(message.string()));
       if (!parsed.success) return;
-      const key = parsed.data.instance;
-      this.#seen.set(key, { beat: parsed.data, at: Date.now() });
+      const now = Date.now();
+      if (now - this.#lastHeard > GONE_AFTER_MS) this.#since = now;
+      this.#lastHeard = now;
+      this.#seen.set(parsed.data.instance, { beat: parsed.data, at: now });
       for (const listener of this.#listeners) listener(parsed.data);
     });
   }
 
-  /** `unknown` while this process has not listened for long enough to tell. */
+  /** `unknown` while this process has not listened for long enough to tell: after its start, a broken connection, a stall. */
   state(instance: string): 'alive' | 'gone' | 'unknown' {
     const seen = this.#seen.get(instance);
     const now = Date.now();
     if (seen !== undefined && now - seen.at < GONE_AFTER_MS) return seen.beat.leaving ? 'gone' : 'alive';
-    return now - this.#since < GONE_AFTER_MS ? 'unknown' : 'gone';
+    const deaf = now - this.#lastHeard > GONE_AFTER_MS || now - this.#since < GONE_AFTER_MS;
+    return deaf ? 'unknown' : 'gone';
   }
 
   /** The latest heartbeat of every instance of a service; silent ones are forgotten after a minute. */

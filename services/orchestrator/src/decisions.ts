@@ -9,7 +9,7 @@ import { type Cause, encodeDecision, eventId } from './encode-decision.ts';
 import type { Meters } from './meters.ts';
 import type { Relay } from './relay.ts';
 import { ENDS, type Told } from './told.ts';
-import type { Held, WorkflowMemory } from './workflow-memory.ts';
+import { type Held, Superseded, type WorkflowMemory } from './workflow-memory.ts';
 
 /** What all partitions of a process share. */
 export interface Shared {
@@ -27,8 +27,8 @@ export interface Shared {
   readonly commandKeys: Readonly<Record<'analyze' | 'llm' | 'tool', string>>;
   /** Incarnation of the bus as this process last saw it. */
   readonly busIncarnation: () => string;
-  /** Told once when the partition turned out to be somebody else's. */
-  readonly onLost: (partition: number) => void;
+  /** An append was refused because some partition of its batch is somebody else's now. */
+  readonly onFenced: () => void;
 }
 
 /** What a partition wants to know of its decisions. */
@@ -39,6 +39,12 @@ export interface DecisionListener {
   onUndelivered(held: Held): void;
   /** A commit that broke off: from this position on the log may hold what was not published. */
   onDoubt(held: Held, position: number): void;
+}
+
+interface Prepared {
+  readonly encoded: readonly EncodedEvent[];
+  /** Composed commands by attempt. */
+  readonly commands: ReadonlyMap<string, string>;
 }
 
 const COMMAND_TYPE = { analyze: TYPES.analyzeRun, llm: TYPES.llmRun, tool: TYPES.toolRun } as const;
@@ -73,6 +79,7 @@ export class Decisions {
     content: unknown,
     cause: Cause,
   ): { readonly decision: Decision<WorkflowEvent>; readonly done: Promise<unknown> } {
+    if (held.superseded) throw new Superseded(`${held.id} was read again`);
     const now = Date.now();
     const before = held.state;
     const decision = decide(input, before, { now, bus: this.#shared.busIncarnation() });
@@ -83,17 +90,17 @@ export class Decisions {
       attributes: { 'mandate.workflow': held.id, 'mandate.tenant': held.tenant },
     });
     const at = Math.max(before.at, now);
-    const firstVersion = before.version + 1;
-    held.state = decision.events.reduce((state, event) => evolve(state, event, at), before);
-    if (content !== undefined) held.contents.set(firstVersion, content);
-    const { events, commands } = this.#withCommands(held, decision.events);
-    const { encoded, headHash } = encodeDecision(held, events, {
-      cause: { ...cause, traceparent: span.traceparent },
-      content,
-      at,
-      firstVersion,
-    });
-    held.headHash = headHash;
+    let prepared: Prepared;
+    try {
+      prepared = this.#prepare(held, decision.events, { cause: { ...cause, traceparent: span.traceparent }, content, at });
+    } catch (error) {
+      // Half of it stands in memory: that must not be taken for decided.
+      this.#memory.discard(held);
+      span.fail((error as Error).name);
+      span.end();
+      throw error;
+    }
+    const { encoded, commands } = prepared;
     crashPoint(`orchestrator:before-commit:${input.kind}`);
     const committed = this.#shared.lane.commit({
       partition: this.#partition,
@@ -101,7 +108,7 @@ export class Decisions {
       tenant: held.tenant,
       expectedVersion: before.version,
       events: encoded,
-      headHash,
+      headHash: held.headHash,
       open: isOpen(held.state),
     });
     const done = committed.then(
@@ -123,6 +130,21 @@ export class Decisions {
     held.committed = done;
     done.catch(() => undefined);
     return { decision, done };
+  }
+
+  /** Moves the workflow in memory, composes what it owes, and encodes what is to be stored. */
+  #prepare(
+    held: Held,
+    decided: readonly WorkflowEvent[],
+    input: { readonly cause: Cause; readonly content: unknown; readonly at: number },
+  ): Prepared {
+    const firstVersion = held.state.version + 1;
+    held.state = decided.reduce((state, event) => evolve(state, event, input.at), held.state);
+    if (input.content !== undefined) held.contents.set(firstVersion, input.content);
+    const { events, commands } = this.#withCommands(held, decided);
+    const { encoded, headHash } = encodeDecision(held, events, { ...input, firstVersion });
+    held.headHash = headHash;
+    return { encoded, commands };
   }
 
   /** Composes the commands of reserved attempts and puts their hashes into the events. */

@@ -8,6 +8,8 @@ export interface Cause {
   readonly actor: string;
   /** The message or event that caused the input. */
   readonly causation: string;
+  /** Id of the client's message, so that its receipt can name it. */
+  readonly message?: string;
   readonly traceparent: string | undefined;
 }
 

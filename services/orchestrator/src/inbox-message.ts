@@ -153,7 +153,7 @@ function submit(address: InboxAddress, event: CloudEvent, request: string | unde
       taskBytes: Buffer.byteLength(parsed.value.task),
       options,
       bodyHash: bodyHashOf(parsed.value),
-      cause: { actor: actorOf(address, event), causation: request, traceparent: event.traceparent },
+      cause: { actor: actorOf(address, event), causation: request, message: event.id, traceparent: event.traceparent },
     },
   };
 }
@@ -174,7 +174,7 @@ function cancel(address: InboxAddress, event: CloudEvent, request: string | unde
       request,
       workflow,
       content: reason === undefined ? undefined : { reason },
-      cause: { actor: actorOf(address, event), causation: request, traceparent: event.traceparent },
+      cause: { actor: actorOf(address, event), causation: request, message: event.id, traceparent: event.traceparent },
     },
   };
 }

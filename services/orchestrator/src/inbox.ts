@@ -6,14 +6,14 @@ import { crashPoint } from '@mandate/service-kit';
 import type { Decisions, Shared } from './decisions.ts';
 import { type InboxMessage, partResult, readInboxMessage, type Unreadable } from './inbox-message.ts';
 import { asRefusal, rejectionIn } from './told.ts';
-import type { Held, WorkflowMemory } from './workflow-memory.ts';
+import { type Held, Superseded, type WorkflowMemory } from './workflow-memory.ts';
 
 /** Not yet possible; the message waits on the bus. */
 class NotReady extends Error {
   override readonly name = 'NotReady';
 }
 
-/** A message whose handler fails (not the store, not the bus) this often is parked. */
+/** A message whose handler fails this often is parked. Waiting for the store, the bus or another owner is no failure. */
 const PARK_AFTER = 5;
 
 /** Takes one message at a time from a partition's inbox to its end: handled, parked with its reason, or left for later. */
@@ -22,6 +22,8 @@ export class Inbox {
   readonly #partition: number;
   readonly #memory: WorkflowMemory;
   readonly #decisions: Decisions;
+  /** Failures of messages that are still to be tried again, by their sequence. */
+  readonly #failures = new Map<number, number>();
 
   constructor(shared: Shared, partition: number, parts: { readonly memory: WorkflowMemory; readonly decisions: Decisions }) {
     this.#shared = shared;
@@ -38,6 +40,7 @@ export class Inbox {
       else await this.#park(delivery, read);
       crashPoint(`orchestrator:before-ack:${read.ok ? read.message.kind : 'parked'}`);
       delivery.ack();
+      this.#failures.delete(delivery.sequence);
       this.#shared.meters.handled(read.ok ? read.message.kind : 'parked', started);
     } catch (error) {
       await this.#failed(delivery, error as Error);
@@ -46,20 +49,24 @@ export class Inbox {
 
   async #failed(delivery: Delivery, error: Error): Promise<void> {
     if (error instanceof Fenced) {
-      this.#shared.onLost(this.#partition);
-      return;
+      this.#shared.onFenced();
+      return delivery.retry(250);
     }
-    if (error instanceof WrongExpectedVersion) return delivery.retry(20);
+    if (error instanceof WrongExpectedVersion || error instanceof Superseded) return delivery.retry(20);
     if (error instanceof StoreUnavailable || error instanceof NotReady) {
       if (delivery.deliveries % 20 === 1) this.#shared.logger.warn({ partition: this.#partition, problem: error.message }, 'message waits');
       return delivery.retry(250);
     }
-    this.#shared.logger.error({ err: error, subject: delivery.subject, deliveries: delivery.deliveries }, 'handler failed');
-    if (delivery.deliveries < PARK_AFTER) return delivery.retry(200 * delivery.deliveries);
+    const failures = (this.#failures.get(delivery.sequence) ?? 0) + 1;
+    this.#failures.set(delivery.sequence, failures);
+    this.#shared.logger.error({ err: error, subject: delivery.subject, failures }, 'handler failed');
+    // Spread, so that what fails does not meet the same neighbours in its next batch.
+    if (failures < PARK_AFTER) return delivery.retry(200 * failures + (delivery.sequence % 7) * 50);
     await this.#park(delivery, { ok: false, reason: 'handler_failed', detail: error.name }).then(
       () => delivery.ack(),
       () => delivery.retry(1_000),
     );
+    this.#failures.delete(delivery.sequence);
   }
 
   async #handle(message: InboxMessage): Promise<void> {
@@ -84,10 +91,9 @@ export class Inbox {
     if (environment === undefined) throw new NotReady(`missing: ${this.#shared.catalogs.missing.join(', ')}`);
     const held = await this.#memory.get(workflow);
     if (held.state.version === 0) {
-      held.key ??= await this.#shared.keys.fresh();
-      held.tenant = tenant;
-      held.correlation = request;
-      held.trace = cause.traceparent;
+      const key = await this.#shared.keys.fresh();
+      // Two copies of one submission may have come this far: the first one's key is the workflow's.
+      if (held.state.version === 0) Object.assign(held, { key: held.key ?? key, tenant, correlation: request, trace: cause.traceparent });
     }
     const { decision, done } = this.#decisions.decide(
       held,
@@ -105,12 +111,18 @@ export class Inbox {
     decision: Decision<WorkflowEvent>,
     { tenant, request, cause }: Extract<InboxMessage, { kind: 'submit' }>,
   ): void {
-    if (decision.kind === 'refused') return this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), held.id);
+    if (decision.kind === 'refused')
+      return this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), { workflow: held.id, message: cause.message });
     const rejected =
       decision.kind === 'events' ? rejectionIn(decision.events) : held.state.phase === 'rejected' ? held.state.failure : undefined;
     if (rejected !== undefined)
-      return this.#shared.told.refused(tenant, request, { ...rejected, next: REFUSALS[rejected.code as RefusalCode] }, held.id);
-    this.#shared.told.accepted(tenant, request, held.id, decision.kind === 'nothing', cause.traceparent);
+      return this.#shared.told.refused(
+        tenant,
+        request,
+        { ...rejected, next: REFUSALS[rejected.code as RefusalCode] },
+        { workflow: held.id, message: cause.message },
+      );
+    this.#shared.told.accepted(tenant, request, held.id, decision.kind === 'nothing', cause);
     if (decision.kind === 'nothing') this.#shared.told.result(held, cause.traceparent);
   }
 
@@ -127,8 +139,9 @@ export class Inbox {
     }
     const { decision, done } = this.#decisions.decide(held, { kind: 'cancel', request }, message.content, message.cause);
     await done;
-    if (decision.kind === 'refused') this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), held.id);
-    else this.#shared.told.accepted(tenant, request, held.id, decision.kind === 'nothing', message.cause.traceparent);
+    if (decision.kind === 'refused')
+      this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), { workflow: held.id, message: message.cause.message });
+    else this.#shared.told.accepted(tenant, request, held.id, decision.kind === 'nothing', message.cause);
     this.#memory.forgetEnded(held);
   }
 
@@ -146,6 +159,7 @@ export class Inbox {
     if (decision.kind === 'refused')
       this.#shared.told.grant(runner, { ...answer, granted: false, ...(other === undefined ? {} : { runner: other }) });
     else this.#shared.told.grant(runner, { ...answer, granted: true });
+    this.#memory.forgetEnded(held);
   }
 
   async #result(message: Extract<InboxMessage, { kind: 'result' }>): Promise<void> {

@@ -8,8 +8,8 @@ const TTL_MS = 3_000;
 const EVERY_MS = 700;
 
 /**
- * Which partitions this process owns. Every 0.7 s it prolongs its leases, takes free partitions up to its fair share,
- * and gives away what it has beyond it. A lease lasts 3 s, so a dead owner's partitions move within 4 s; a stopping
+ * Which partitions this process owns. Every 0.7 s it prolongs its leases, whatever else it is doing, and beside that
+ * takes free partitions up to its fair share and gives away what it has beyond it. A lease lasts 3 s, so a dead owner's partitions move within 4 s; a stopping
  * owner gives them back at once. The epoch, not the lease, is what keeps two owners from writing.
  */
 export class Leases {
@@ -21,7 +21,8 @@ export class Leases {
   readonly #owner: string;
   #shared: Shared | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #turn: Promise<void> = Promise.resolve();
+  #keeping: Promise<number> | undefined;
+  #balancing: Promise<void> | undefined;
   #stopped = false;
   #lastGood = 0;
 
@@ -35,10 +36,9 @@ export class Leases {
   async start(shared: Shared, slot: string | undefined): Promise<void> {
     this.#shared = shared;
     if (slot !== undefined) await this.#log.succeed(this.#owner, slot);
-    await this.#runTurn();
-    this.#timer = setInterval(() => {
-      this.#turn = this.#turn.then(() => this.#runTurn());
-    }, EVERY_MS);
+    this.#timer = setInterval(() => void this.#turn(), EVERY_MS);
+    await this.#turn();
+    await this.#balancing;
   }
 
   /** Whether the store answered lately. */
@@ -46,43 +46,67 @@ export class Leases {
     return Date.now() - this.#lastGood < 4_000;
   }
 
-  /** An append was fenced: the partition is another's. */
-  lost(number: number): void {
+  /** An append was fenced: some partition has another owner. The store says which. */
+  fenced(): void {
+    void this.#turn();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#balancing;
+    await this.#giveBack([...this.owned.keys()]);
+    await this.#log.leave(this.#owner).catch(() => undefined);
+  }
+
+  async #turn(): Promise<void> {
+    if (this.#stopped || this.#keeping !== undefined) return;
+    try {
+      this.#keeping = this.#keep();
+      const members = await this.#keeping;
+      this.#lastGood = Date.now();
+      this.#balancing ??= this.#balance(members)
+        .catch((error: unknown) => this.#logger.warn({ problem: (error as Error).message }, 'partitions not balanced; trying again'))
+        .finally(() => (this.#balancing = undefined));
+    } catch (error) {
+      this.#logger.warn({ problem: (error as Error).message }, 'leases not prolonged; trying again');
+    } finally {
+      this.#keeping = undefined;
+    }
+  }
+
+  /** Prolongs what is owned, and brings memory and store to agree. @returns how many owners live */
+  async #keep(): Promise<number> {
+    const before = new Set(this.owned.keys());
+    const { owned, members } = await this.#log.keepPartitions(this.#owner, TTL_MS);
+    for (const number of before) if (!owned.includes(number)) this.#lose(number);
+    await this.#log.notePublished(
+      [...this.owned.values()].map((partition) => ({ partition: partition.number, epoch: partition.epoch, position: partition.published })),
+    );
+    return members;
+  }
+
+  async #balance(members: number): Promise<void> {
+    const share = Math.ceil(PARTITIONS / Math.max(1, members));
+    await this.#releaseStrays();
+    if (this.owned.size < share) await this.#take(share - this.owned.size);
+    if (this.owned.size > share) await this.#giveBack([...this.owned.keys()].slice(share));
+  }
+
+  /** What the store calls ours and nobody here works on would otherwise be kept from everybody for ever. */
+  async #releaseStrays(): Promise<void> {
+    const { owned } = await this.#log.keepPartitions(this.#owner, TTL_MS);
+    const strays = owned.filter((number) => !this.owned.has(number));
+    if (strays.length > 0) await this.#log.releasePartitions(this.#owner, strays);
+  }
+
+  #lose(number: number): void {
     const partition = this.owned.get(number);
     if (partition === undefined) return;
     this.owned.delete(number);
     this.epochs.delete(number);
     partition.lose();
     this.#logger.warn({ partition: number }, 'partition lost to another owner');
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    await this.#turn;
-    await this.#giveBack([...this.owned.keys()]);
-    await this.#log.leave(this.#owner).catch(() => undefined);
-  }
-
-  async #runTurn(): Promise<void> {
-    if (this.#stopped) return;
-    try {
-      const { owned, members } = await this.#log.keepPartitions(this.#owner, TTL_MS);
-      for (const number of this.owned.keys()) if (!owned.includes(number)) this.lost(number);
-      const share = Math.ceil(PARTITIONS / Math.max(1, members));
-      if (this.owned.size < share) await this.#take(share - this.owned.size);
-      if (this.owned.size > share) await this.#giveBack([...this.owned.keys()].slice(share));
-      await this.#log.notePublished(
-        [...this.owned.values()].map((partition) => ({
-          partition: partition.number,
-          epoch: partition.epoch,
-          position: partition.published,
-        })),
-      );
-      this.#lastGood = Date.now();
-    } catch (error) {
-      this.#logger.warn({ problem: (error as Error).message }, 'leases not prolonged; trying again');
-    }
   }
 
   async #take(wanted: number): Promise<void> {

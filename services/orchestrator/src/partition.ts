@@ -1,7 +1,7 @@
-import type { StoredEvent } from '@mandate/contracts';
-import { isOpen, pending, type TimerFired, type WorkflowInput } from '@mandate/domain';
+import { INBOX_ACK_WAIT_MS, type StoredEvent } from '@mandate/contracts';
+import { isOpen, type OpenAttempt, pending, type TimerFired, type WorkflowInput } from '@mandate/domain';
 import { Fenced, type TakenPartition } from '@mandate/event-store';
-import { consume, type Consumption } from '@mandate/messaging';
+import { claim, consume, type Consumption } from '@mandate/messaging';
 import { Clock } from './clock.ts';
 import { Decisions, type Shared } from './decisions.ts';
 import { eventId } from './encode-decision.ts';
@@ -10,7 +10,6 @@ import { Relay } from './relay.ts';
 import { ENDS } from './told.ts';
 import { type Held, WorkflowMemory } from './workflow-memory.ts';
 
-const INBOX_ACK_WAIT_MS = 1_500;
 /** How often what could not be told is told again. */
 const AGAIN_MS = 400;
 
@@ -212,8 +211,9 @@ export class Partition {
     try {
       const held = await this.#memory.get(id);
       await held.committed;
-      if (!isOpen(held.state)) this.#memory.forgetEnded(held);
-      else if (!this.#lost) work(held);
+      if (isOpen(held.state)) return this.#lost ? undefined : work(held);
+      this.#ending.delete(id);
+      this.#memory.forgetEnded(held);
     } catch (error) {
       this.#shared.logger.debug({ workflow: id, problem: (error as Error).message }, 'later again');
       if (!this.#lost) this.#owed.add(id);
@@ -240,12 +240,25 @@ export class Partition {
     held.timerAt = Infinity;
     const due = pending(held.state).timers.filter((timer) => timer.at <= Date.now());
     for (const timer of due.sort((a, b) => a.at - b.at)) {
-      await this.#internal(held, inputOf(timer.fire), this.#causeOf(held, timer.fire)).catch((error: unknown) =>
-        this.#failedInternally(held, error),
-      );
+      await this.#fire(held, timer.fire).catch((error: unknown) => this.#failedInternally(held, error));
     }
     if (isOpen(held.state)) this.#setClock(held);
     else this.#memory.forgetEnded(held);
+  }
+
+  async #fire(held: Held, fired: TimerFired): Promise<void> {
+    const cause = this.#causeOf(held, fired);
+    const attempt = fired.timer === 'attempt' ? held.state.attempts.get(fired.attempt) : undefined;
+    const neverRan = attempt !== undefined && (await this.#claimedByNobody(held, attempt));
+    await this.#internal(held, neverRan ? withdrawn(attempt) : inputOf(fired), cause);
+  }
+
+  /** Takes the claim of an overdue attempt. Won, it proves that the attempt never ran, and that it never will. */
+  async #claimedByNobody(held: Held, attempt: OpenAttempt): Promise<boolean> {
+    const guarded = attempt.owes.kind === 'llm' || (attempt.owes.kind === 'tool' && attempt.owes.effect !== 'non_idempotent');
+    if (!guarded || attempt.bus !== this.#shared.busIncarnation()) return false;
+    const { won } = await claim(this.#shared.bus, held.id, attempt.id, this.#shared.instance);
+    return won;
   }
 
   #causeOf(held: Held, fired: TimerFired): string {
@@ -263,11 +276,18 @@ export class Partition {
   }
 
   #failedInternally(held: Held, error: unknown): void {
-    if (error instanceof Fenced) return this.#shared.onLost(this.number);
+    if (error instanceof Fenced) return this.#shared.onFenced();
     this.#shared.logger.warn({ workflow: held.id, problem: (error as Error).message }, 'not stored; it is tried again');
     if (!this.#lost) this.#clock.set(held.id, Date.now() + AGAIN_MS);
   }
 }
+
+const withdrawn = (attempt: OpenAttempt): WorkflowInput => ({
+  kind: 'result',
+  attempt: attempt.id,
+  outcome: 'expired',
+  failure: { code: 'expired', retryable: true, billed: 'no' },
+});
 
 function inputOf(fired: TimerFired): WorkflowInput {
   switch (fired.timer) {

@@ -66,7 +66,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
         told: new Told(bus, instance),
         commandKeys: { analyze: env.COMMAND_KEY_ANALYZER, llm: env.COMMAND_KEY_LLM, tool: env.COMMAND_KEY_TOOL },
         busIncarnation: () => busIncarnation,
-        onLost: (partition) => leases.lost(partition),
+        onFenced: () => leases.fenced(),
       },
       env.MANDATE_SLOT,
     );

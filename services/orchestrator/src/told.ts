@@ -1,6 +1,7 @@
 import { type StartGrant, subjects, type TaskReceipt, type TaskResult, TYPES } from '@mandate/contracts';
 import { isOpen, type Refusal, rootOf, type Workflow, type WorkflowEvent } from '@mandate/domain';
 import type { Bus } from '@mandate/messaging';
+import type { Cause } from './encode-decision.ts';
 import type { Held } from './workflow-memory.ts';
 
 /** Events after which a result is told. */
@@ -16,19 +17,24 @@ export class Told {
     this.#source = `/mandate/orchestrator/${instance}`;
   }
 
-  accepted(tenant: string, request: string, workflow: string, duplicate: boolean, traceparent: string | undefined): void {
+  accepted(tenant: string, request: string, workflow: string, duplicate: boolean, about: Cause): void {
     const receipt: TaskReceipt = { request, accepted: true, workflow, duplicate };
-    this.#tell(subjects.out(tenant, request), TYPES.taskReceipt, receipt, { tenant, traceparent });
+    this.#tell(subjects.out(tenant, request), TYPES.taskReceipt, receipt, {
+      tenant,
+      traceparent: about.traceparent,
+      causationid: about.message,
+    });
   }
 
   refused(
     tenant: string,
     request: string,
     refusal: { readonly code: string; readonly message: string; readonly next: string },
-    workflow?: string,
+    about: { readonly workflow?: string; readonly message?: string | undefined } = {},
   ): void {
+    const { workflow, message } = about;
     const receipt: TaskReceipt = { request, accepted: false, ...refusal, ...(workflow === undefined ? {} : { workflow }) };
-    this.#tell(subjects.out(tenant, request), TYPES.taskReceipt, receipt, { tenant });
+    this.#tell(subjects.out(tenant, request), TYPES.taskReceipt, receipt, { tenant, causationid: message });
   }
 
   /** How it ended, once it has ended; nothing before. */
@@ -54,7 +60,7 @@ export class Told {
     subject: string,
     type: string,
     data: unknown,
-    extra: { readonly tenant?: string; readonly traceparent?: string | undefined },
+    extra: { readonly tenant?: string; readonly traceparent?: string | undefined; readonly causationid?: string | undefined },
   ): void {
     const id = `${subject}.${type}`;
     this.#bus.tell(

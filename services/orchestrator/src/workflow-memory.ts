@@ -24,9 +24,16 @@ export interface Held {
   committed: Promise<unknown>;
   /** When its earliest timer was put on the clock (epoch ms). */
   timerAt: number;
+  /** Thrown away: nothing may be decided on it any more. */
+  superseded: boolean;
 }
 
 const GENESIS = Buffer.alloc(32);
+
+/** A decision was asked of a workflow that was thrown away meanwhile: read it again. */
+export class Superseded extends Error {
+  override readonly name = 'Superseded';
+}
 
 /** What this process holds of one partition. Absent workflows are not kept. */
 export class WorkflowMemory {
@@ -83,6 +90,7 @@ export class WorkflowMemory {
 
   /** What was decided on it is void: read it again next time. */
   discard(held: Held): void {
+    held.superseded = true;
     if (this.#held.get(held.id) === held) this.#held.delete(held.id);
   }
 
@@ -106,6 +114,7 @@ export class WorkflowMemory {
       contents: new SealedWords(id),
       committed: Promise.resolve(),
       timerAt: Infinity,
+      superseded: false,
     };
   }
 
@@ -128,6 +137,7 @@ export class WorkflowMemory {
       contents: new SealedWords(stored.stream, keys, stored.contents),
       committed: Promise.resolve(),
       timerAt: Infinity,
+      superseded: false,
     };
   }
 }

@@ -25,9 +25,13 @@ function partText(part: ContentBlock): string {
 
 const base64Bytes = (data: string): number => Math.floor((data.length * 3) / 4) - (data.endsWith('==') ? 2 : data.endsWith('=') ? 1 : 0);
 
+// oxlint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g;
+
 /** Well-formed text of at most so many bytes of UTF-8, cut at a character, with a last line that says so. */
 export function cutText(text: string, maxBytes: number): { readonly text: string; readonly truncated: boolean } {
-  const whole = text.toWellFormed();
+  // Control characters say nothing to a model, and each is six bytes in JSON.
+  const whole = text.toWellFormed().replace(CONTROL, ' ');
   const bytes = Buffer.byteLength(whole);
   if (bytes <= maxBytes) return { text: whole, truncated: false };
   const mark = (shown: number): string => `\n[truncated: ${shown} of ${bytes} bytes shown]`;

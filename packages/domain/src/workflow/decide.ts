@@ -190,7 +190,9 @@ function result(input: Extract<WorkflowInput, { kind: 'result' }>, story: Story)
       refusal: refusal('AttemptNotLive', `Attempt ${input.attempt} owes ${attempt.owes.kind}; the answer is about ${input.answer.kind}.`),
     };
   }
-  settleAttempt(story, attempt, input);
+  // A worker can lose a call, but only the record says whether one that must not be repeated was started.
+  const outcome = input.outcome === 'lost' ? unansweredOutcome(attempt) : input.outcome;
+  settleAttempt(story, attempt, { ...input, outcome });
   return advance(story);
 }
 
@@ -260,7 +262,6 @@ function unansweredOutcome(attempt: OpenAttempt): 'lost' | 'unknown' | 'expired'
 type Ended = Pick<Extract<WorkflowInput, { kind: 'result' }>, 'outcome' | 'answer' | 'failure' | 'worker' | 'durationMs'>;
 
 function settleAttempt(story: Story, attempt: OpenAttempt, ended: Ended): void {
-  // A worker that lost a repeatable call says `unknown` at most for effects that must not be repeated.
   const retryAt = retryTime(story, attempt, ended);
   const { spent, settledAt } = settlement(attempt, ended);
   const data: AttemptSettled = {

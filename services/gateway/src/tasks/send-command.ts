@@ -43,20 +43,23 @@ export interface Accepted {
 export async function sendCommand(bus: Bus, instance: string, command: InboxCommand): Promise<Accepted> {
   if (!bus.connected)
     throw unavailable('BusUnavailable', 'The message bus cannot be reached.', undefined, { workflowId: command.workflow });
+  const id = `${command.request}.${randomBytes(6).toString('hex')}`;
   const receipt = Promise.withResolvers<TaskReceipt>();
   const ended = Promise.withResolvers<TaskResult>();
   const listening = bus.listen(subjects.out(command.identity.tenant, command.request), (message) => {
     const event = parseCloudEvent(message.data);
     if (!event.ok) return;
+    // Others may use the same request at the same time: a receipt that names another message is theirs.
+    const isOurs = event.value.causationid === undefined || event.value.causationid === id;
     const asReceipt = parseMessage(event.value, TYPES.taskReceipt, taskReceipt);
-    if (asReceipt.ok) return receipt.resolve(asReceipt.value);
+    if (asReceipt.ok) return isOurs ? receipt.resolve(asReceipt.value) : undefined;
     const asResult = parseMessage(event.value, TYPES.taskResult, taskResult);
     if (asResult.ok) ended.resolve(asResult.value);
   });
   const close = (): void => listening.stop();
   try {
     crashPoint('gateway:before-publish');
-    await publish(bus, instance, command);
+    await publish(bus, instance, id, command);
     crashPoint('gateway:after-publish');
     const received = await withinMs(receipt.promise, RECEIPT_WITHIN_MS);
     if (received === undefined)
@@ -71,8 +74,7 @@ export async function sendCommand(bus: Bus, instance: string, command: InboxComm
   }
 }
 
-async function publish(bus: Bus, instance: string, command: InboxCommand): Promise<void> {
-  const id = `${command.request}.${randomBytes(6).toString('hex')}`;
+async function publish(bus: Bus, instance: string, id: string, command: InboxCommand): Promise<void> {
   const { tenant, keyId } = command.identity;
   const message = JSON.stringify({
     specversion: '1.0',

@@ -29,12 +29,15 @@ function brokenConnection(error: Error): ModelCallFailed {
   return new ModelCallFailed('connection', error.message, { billed: sent ? 'maybe' : 'no', cause: error });
 }
 
+/** What a proxy says when it lost the vendor: the vendor may have finished, and charged. */
+const BEHIND_A_PROXY: ReadonlySet<number> = new Set([502, 520, 521, 522, 523, 524]);
+
 function classifyResponse(provider: ProviderName, error: APICallError, status: number): ModelCallFailed {
   const usage = reportedUsage(provider, parsed(error.responseBody));
   if (status >= 200 && status < 300) return badAnswer(error.message, usage, error);
   const code = codeOf(status, `${error.message} ${error.responseBody ?? ''}`);
   return new ModelCallFailed(code, `${status}: ${error.message}`, {
-    billed: usage !== undefined ? 'yes' : code === 'timeout' ? 'maybe' : 'no',
+    billed: usage !== undefined ? 'yes' : code === 'timeout' || BEHIND_A_PROXY.has(status) ? 'maybe' : 'no',
     usage,
     // A quota that is used up does not come back by waiting.
     retryable: /insufficient_quota/.test(error.responseBody ?? '') ? false : undefined,
