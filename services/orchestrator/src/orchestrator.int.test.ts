@@ -289,4 +289,22 @@ describe('taking over', () => {
     expect(results.filter((result) => result.status === 'completed')).toHaveLength(40);
     await second.stop();
   });
+
+  it('loses a partition that another took, alone; the others go on, and it comes back when that lease ends', async () => {
+    const stolen = Number(workflowIdFor('acme', 'stolen-0').slice(3, 5));
+    await sql.query(
+      "update es.partition set owner = 'thief', epoch = epoch + 1, lease_until = clock_timestamp() + interval '2 s' where p = $1",
+      [stolen],
+    );
+    const heard = await Promise.all(Array.from({ length: 40 }, (_, i) => submit(`stolen-${i}`, 'work [[turns:2]]')));
+    const results = await Promise.all(heard.map((each) => each.result));
+    expect(results.every((result) => result.status === 'completed')).toBe(true);
+    await vi.waitFor(
+      async () => {
+        const { rows } = await sql.query<{ owner: string }>('select distinct owner from es.partition');
+        expect(rows).toEqual([{ owner: running.instance }]);
+      },
+      { timeout: 10_000, interval: 100 },
+    );
+  });
 });
