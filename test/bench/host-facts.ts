@@ -10,13 +10,14 @@ export interface HostFacts {
   readonly system: string;
   readonly node: string;
   readonly nats: string;
+  /** `not asked` until an item asks a running server. */
   readonly postgres: string;
   readonly commit: string;
   /** Whether anything was changed since that commit. */
   readonly isDirty: boolean;
 }
 
-export function hostFacts(postgres: string): HostFacts {
+export function hostFacts(): HostFacts {
   const git = (...args: readonly string[]): string => execFileSync('git', args, { cwd: repositoryRoot, encoding: 'utf8' }).trim();
   return {
     cpu: cpus()[0]?.model ?? 'unknown',
@@ -25,7 +26,7 @@ export function hostFacts(postgres: string): HostFacts {
     system: `${platform()} ${arch()} ${release()}`,
     node: process.version,
     nats: execFileSync(natsServerBinary(), ['--version'], { encoding: 'utf8' }).trim(),
-    postgres,
+    postgres: 'not asked',
     commit: git('rev-parse', '--short=10', 'HEAD'),
     isDirty: git('status', '--porcelain', '--untracked-files=no') !== '',
   };

@@ -2,13 +2,14 @@
  * `npm run bench`: measures what the design promises (docs: 'Figures to reach'), each item on a stack of its own with
  * fsync on, and prints it beside the promise. It asserts nothing: a figure that does not hold is printed as such.
  */
+import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Bench, Item } from './bench.ts';
-import { hostFacts, load } from './host-facts.ts';
+import { type HostFacts, hostFacts, load } from './host-facts.ts';
 import { append } from './items/append.ts';
 import { core } from './items/core.ts';
 import { floor } from './items/floor.ts';
@@ -36,6 +37,8 @@ npm run bench -- --only core,w1   some items: ${ITEMS.map((item) => item.name).j
 `;
 
 const startedAt = new Date();
+/** Where the item that is being measured keeps its data. */
+let currentFolder: string | undefined;
 process.exit(await main());
 
 async function main(): Promise<number> {
@@ -58,25 +61,45 @@ async function main(): Promise<number> {
   // Every service inherits these: as in production, without a line per request.
   process.env['LOG_LEVEL'] = 'warn';
   process.env['NODE_ENV'] = 'production';
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(130));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => endNow(signal));
 
   const settings = { seconds: Number(values.seconds), rounds: Number(values.rounds) };
+  const host = hostFacts();
   const before = load();
+  const file =
+    values.out ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${startedAt.toISOString().slice(0, 10)}-${host.commit}.json`);
+  await mkdir(dirname(file), { recursive: true });
   const items: ItemResults[] = [];
+  const soFar = (): Results => ({
+    startedAt: startedAt.toISOString(),
+    host: withPostgres(host, items),
+    settings,
+    load: { before, after: load() },
+    items,
+  });
   for (const item of ITEMS.filter(({ name }) => wanted?.includes(name) ?? true)) {
     items.push(
       await measure(item, { ...settings, patienceSeconds: Number(values.patience), profile: values.profile, isCold: values.cold, say }),
     );
+    // After every item: what was measured is kept, however this ends.
+    await writeResults(file, soFar());
   }
-  const postgres = items.find((item) => item.name === 'floor')?.details?.['postgres'];
-  const host = hostFacts(typeof postgres === 'string' ? postgres : 'not asked');
-  const results: Results = { startedAt: startedAt.toISOString(), host, settings, load: { before, after: load() }, items };
-  const file =
-    values.out ?? join(dirname(fileURLToPath(import.meta.url)), 'results', `${results.startedAt.slice(0, 10)}-${host.commit}.json`);
-  await mkdir(dirname(file), { recursive: true });
-  await writeResults(file, results);
-  print(`\n${markdown(results)}\n\nRaw samples: ${file}`);
+  print(`\n${markdown(soFar())}\n\nRaw samples: ${file}`);
   return items.some((item) => item.failure !== undefined) ? 1 : 0;
+}
+
+/** The floor item starts a Postgres and asks it. */
+function withPostgres(host: HostFacts, items: readonly ItemResults[]): HostFacts {
+  const version = items.find((item) => item.name === 'floor')?.details?.['postgres'];
+  return typeof version === 'string' ? { ...host, postgres: version } : host;
+}
+
+/** Registered last, so the folder goes after the launcher's own exit hook has killed what writes into it. */
+function endNow(signal: string): never {
+  say(`ended by ${signal}`);
+  const folder = currentFolder;
+  process.once('exit', () => (folder === undefined ? undefined : rmSync(folder, { recursive: true, force: true, maxRetries: 10 })));
+  process.exit(130);
 }
 
 /** An item that cannot be measured does not keep the others from it. */
@@ -85,6 +108,7 @@ async function measure(item: Item, bench: Omit<Bench, 'folder'>): Promise<ItemRe
   say(title);
   const before = load();
   const folder = await mkdtemp(join(tmpdir(), 'mandate-bench-'));
+  currentFolder = folder;
   try {
     const found = await item.measure({ ...bench, folder });
     return { name, title, load: { before, after: load() }, ...found };
@@ -94,6 +118,7 @@ async function measure(item: Item, bench: Omit<Bench, 'folder'>): Promise<ItemRe
     return { name, title, load: { before, after: load() }, figures: [], failure };
   } finally {
     await rm(folder, { recursive: true, force: true });
+    currentFolder = undefined;
   }
 }
 
