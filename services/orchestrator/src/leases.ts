@@ -21,7 +21,7 @@ export class Leases {
   readonly #owner: string;
   #shared: Shared | undefined;
   #timer: NodeJS.Timeout | undefined;
-  #keeping: Promise<number> | undefined;
+  #keeping: ReturnType<EventLog['keepPartitions']> | undefined;
   #balancing: Promise<void> | undefined;
   #stopped = false;
   #lastGood = 0;
@@ -63,9 +63,9 @@ export class Leases {
     if (this.#stopped || this.#keeping !== undefined) return;
     try {
       this.#keeping = this.#keep();
-      const members = await this.#keeping;
+      const kept = await this.#keeping;
       this.#lastGood = Date.now();
-      this.#balancing ??= this.#balance(members)
+      this.#balancing ??= this.#balance(kept)
         .catch((error: unknown) => this.#logger.warn({ problem: (error as Error).message }, 'partitions not balanced; trying again'))
         .finally(() => (this.#balancing = undefined));
     } catch (error) {
@@ -75,27 +75,26 @@ export class Leases {
     }
   }
 
-  /** Prolongs what is owned, and brings memory and store to agree. @returns how many owners live */
-  async #keep(): Promise<number> {
+  /** Prolongs what is owned, and brings memory and store to agree. @returns what the store calls ours, and how many owners live */
+  async #keep(): ReturnType<EventLog['keepPartitions']> {
     const before = new Set(this.owned.keys());
-    const { owned, members } = await this.#log.keepPartitions(this.#owner, TTL_MS);
-    for (const number of before) if (!owned.includes(number)) this.#lose(number);
+    const kept = await this.#log.keepPartitions(this.#owner, TTL_MS);
+    for (const number of before) if (!kept.owned.includes(number)) this.#lose(number);
     await this.#log.notePublished(
       [...this.owned.values()].map((partition) => ({ partition: partition.number, epoch: partition.epoch, position: partition.published })),
     );
-    return members;
+    return kept;
   }
 
-  async #balance(members: number): Promise<void> {
+  async #balance({ owned, members }: Awaited<ReturnType<EventLog['keepPartitions']>>): Promise<void> {
     const share = Math.ceil(PARTITIONS / Math.max(1, members));
-    await this.#releaseStrays();
+    await this.#releaseStrays(owned);
     if (this.owned.size < share) await this.#take(share - this.owned.size);
     if (this.owned.size > share) await this.#giveBack([...this.owned.keys()].slice(share));
   }
 
   /** What the store calls ours and nobody here works on would otherwise be kept from everybody for ever. */
-  async #releaseStrays(): Promise<void> {
-    const { owned } = await this.#log.keepPartitions(this.#owner, TTL_MS);
+  async #releaseStrays(owned: readonly number[]): Promise<void> {
     const strays = owned.filter((number) => !this.owned.has(number));
     if (strays.length > 0) await this.#log.releasePartitions(this.#owner, strays);
   }
