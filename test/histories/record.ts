@@ -4,7 +4,8 @@
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { COUNTING_TASK } from '../faults/crash-trial.ts';
+import type { StubReply } from '@mandate/test-kit';
+import { COUNTING_TASK, DELEGATED_TASK } from '../faults/crash-trial.ts';
 import { startWorld, until, type World } from '../world.ts';
 
 type Scenario = (world: World) => Promise<string>;
@@ -19,6 +20,21 @@ const plain =
   (task: string, options?: object): Scenario =>
   async (world) =>
     ended(world, await world.submit(task, options));
+
+/** The only one of our own tools that is offered says what the model is asked for. */
+const scripted =
+  (options: object, play: (part: string, call: number) => StubReply): Scenario =>
+  async (world) => {
+    const calls = new Map<string, number>();
+    world.model.script((request) => {
+      const part = request.tools.length === 1 ? (request.tools[0] ?? '') : request.tools.length === 0 ? 'none' : 'turn';
+      calls.set(part, (calls.get(part) ?? 0) + 1);
+      return play(part, calls.get(part) ?? 0);
+    });
+    return ended(world, await world.submit('Write about the sea', options));
+  };
+const use = (tool: string, args: object): StubReply => ({ toolCalls: [{ tool, args }] });
+const roles = ['researcher', 'analyst'];
 
 const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'completed-with-tools': plain(COUNTING_TASK),
@@ -53,6 +69,60 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     );
     await world.api(`/api/v1/tasks/${workflow}/cancel`, { method: 'POST', body: '{"reason":"enough"}' });
     return ended(world, workflow);
+  },
+  'one-agent-cancelled': async (world) => {
+    const child = { agent: 'automator', tools: ['counter__slow'], task: '[[plan: tool counter__slow {"ms":60000}; say never]]' };
+    const task = `send [[plan: tool delegate ${JSON.stringify(child)}; say without]]`;
+    const workflow = await world.submit(task, { pattern: 'direct' });
+    await until(10_000, async () =>
+      (await world.history(workflow)).some((event) => event.type === 'attempt.reserved' && event.data.owes.kind === 'tool')
+        ? true
+        : undefined,
+    );
+    await world.api(`/api/v1/tasks/${workflow}/cancel`, { method: 'POST', body: '{"agent":"a0-1"}' });
+    return ended(world, workflow);
+  },
+  'delegated-to-depth-two': plain(DELEGATED_TASK),
+  'delegated-after-lost-call-of-a-child': async (world) => {
+    await world.armCrash('after-call:llm', 2);
+    return ended(world, await world.submit(DELEGATED_TASK));
+  },
+  'delegated-and-refused': plain(
+    `too much [[plan: tool delegate {"agent":"analyst","task":"hello","budget_micro_usd":5000000} & tool delegate {"agent":"nobody","task":"hello"} & tool delegate {"task":""} & tool delegate {"agent":"analyst","task":"hello"}; say alone]]`,
+    { pattern: 'direct' },
+  ),
+  'consulted-in-its-text': plain('ask [[plan: say @Analyst: how deep?; say deep]]', { pattern: 'direct' }),
+  sequential: scripted({ pattern: 'sequential', tuning: { roles } }, () => ({ text: 'a stage' })),
+  'parallel-with-a-quorum': scripted(
+    { pattern: 'parallel', tuning: { roles: [...roles, 'creator'], policy: 'quorum', quorum: 2 } },
+    (part, call) => (part === 'turn' && call === 3 ? { delayMs: 1_000, reply: { text: 'late' } } : { text: 'a section' }),
+  ),
+  'parallel-with-votes': scripted({ pattern: 'parallel', tuning: { mode: 'votes' } }, (_, call) => ({
+    text: call === 2 ? 'green' : 'Blue.',
+  })),
+  routed: scripted({ pattern: 'router', tuning: { roles } }, (part) =>
+    part === 'choose' ? use('choose', { agent: 'analyst' }) : { text: 'routed' },
+  ),
+  'orchestrated-after-a-bad-plan': scripted({ pattern: 'orchestrator-workers' }, (part, call) => {
+    const steps = [
+      { id: 'a', agent: 'researcher', task: 'one' },
+      { id: 'b', agent: 'analyst', task: 'two', after: [call === 1 ? 'c' : 'a'] },
+    ];
+    return part === 'plan' ? use('plan', { steps }) : { text: 'worked' };
+  }),
+  'handed-over-to-and-fro': scripted({ pattern: 'swarm', tuning: { roles } }, (_, call) =>
+    call > 5 ? { text: 'enough' } : use('transfer_to', { agent: roles[call % 2] }),
+  ),
+  'evaluated-and-improved': scripted({ pattern: 'evaluator-optimizer', tuning: { roles: ['creator', 'reviewer'] } }, (part, call) =>
+    part === 'rate' ? use('rate', { rating: call === 1 ? 'fair' : 'good', feedback: 'more' }) : { text: 'a draft' },
+  ),
+  'topped-up-after-landing': async (world) => {
+    world.model.script((request) => (request.tools.length === 0 ? { text: 'so far' } : use('counter__read', {})));
+    const workflow = await ended(world, await world.submit('read on', { pattern: 'direct', maxModelCalls: 6 }));
+    world.model.script(() => ({ text: 'whole' }));
+    await world.api(`/api/v1/tasks/${workflow}/top-up`, { method: 'POST', body: '{"modelCalls":2}' });
+    await until(10_000, async () => ((await world.history(workflow)).some(({ type }) => type === 'task.completed') ? true : undefined));
+    return workflow;
   },
   'rejected-for-ceiling': async (world) => {
     const response = await world.api('/api/v1/tasks', {

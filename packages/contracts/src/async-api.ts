@@ -32,6 +32,12 @@ export function asyncApi(): Record<string, unknown> {
 const open = (name: string): string => `{${name}}`;
 const PARTITION = open('partition') as unknown as number;
 
+const QUESTIONS: Readonly<Record<string, string>> = {
+  projector: open('query'),
+  'llm-router': open('question'),
+  orchestrator: `account-${open('partition')}`,
+};
+
 /** The subjects of the flow table with names for the tokens that it leaves open, as `subjects` builds them. */
 function addressOf(route: Route): string {
   const { subject } = route;
@@ -40,11 +46,13 @@ function addressOf(route: Route): string {
   const command = /^cmd\.(.+)\.>$/.exec(subject)?.[1];
   if (command !== undefined) return subjects.command(command as never, PARTITION, open('tenant'));
   const query = /^q\.(.+)\.>$/.exec(subject)?.[1];
-  if (query !== undefined) return subjects.query(query as never, query === 'projector' ? open('query') : 'catalog');
+  if (query !== undefined) return subjects.query(query as never, QUESTIONS[query] ?? 'catalog');
   const address: Readonly<Record<string, string>> = {
     'task.<tenant>.*': subjects.task(open('tenant'), open('request')),
     'out.<tenant>.*': subjects.out(open('tenant'), open('request')),
     'claim.*.*': subjects.claim(open('workflow'), open('attempt')),
+    'ctl.lease.*': subjects.lease(open('router')),
+    'ctl.standing': subjects.standing(),
     'ctl.grant.*': subjects.grant(open('runner')),
     'ctl.stop.*': subjects.stop(open('kind') as never),
     'evt.>': subjects.event(PARTITION, open('tenant'), open('workflow'), open('type')),
@@ -61,7 +69,9 @@ const TOKENS: Readonly<Record<string, string>> = {
   kind: 'analyze, llm or tool.',
   partition: '0 to 15; it stands inside the workflow id.',
   query: `One of ${Object.keys(QUERIES).join(', ')}.`,
+  question: 'catalog or call.',
   request: 'What the client calls its request: 1 to 64 of A-Z a-z 0-9 _ -. The same one again is the same request.',
+  router: 'Instance of the llm-router that asked.',
   runner: 'Instance of the tool-runner that asked.',
   service: 'Name of a service.',
   tenant: 'Whose work it is: comes from the credential.',
@@ -103,7 +113,7 @@ function messageNames(route: Route): readonly string[] {
   if (route.message === 'queries') return Object.keys(QUERIES).map((name) => `query.${name}.ask`);
   return route.message.split(', ').map((name) => {
     if (name === 'claim' || name === 'heartbeat') return name;
-    if (name === 'catalog') return 'catalog.ask';
+    if (name === 'catalog' || name === 'account' || name === 'call') return `${name}.ask`;
     const type = `mandate.${name}.v1`;
     if (!(type in MESSAGES)) throw new Error(`flow.ts names the message ${name}; there is no type ${type} in TYPES.`);
     return type;
@@ -113,7 +123,10 @@ function messageNames(route: Route): readonly string[] {
 const answersOf = (route: Route): readonly string[] =>
   route.message === 'queries'
     ? Object.keys(QUERIES).map((name) => `query.${name}.answer`)
-    : [route.to.includes('tool-runner') ? 'catalog.tools' : 'catalog.models'];
+    : route.message.split(', ').map((name) => {
+        if (name !== 'catalog') return `${name}.answer`;
+        return route.to.includes('tool-runner') ? 'catalog.tools' : 'catalog.models';
+      });
 
 function replyChannels(): Record<string, unknown> {
   return Object.fromEntries(

@@ -44,6 +44,8 @@ export const WORKER_ERRORS = {
   tool_unavailable: { retryable: true },
   tool_failed: { retryable: false },
   start_refused: { retryable: false },
+  // The orchestrator refuses the next try while the freeze lasts, in words that a top-up can answer.
+  frozen: { retryable: true },
   cancelled: { retryable: false },
   expired: { retryable: true },
   internal: { retryable: true },

@@ -47,5 +47,7 @@ it('the samples show every way in which an attempt can end, and every timer', ()
   expect([...outcomes].sort()).toEqual(['cancelled', 'expired', 'failed', 'lost', 'succeeded', 'unknown']);
   const answers = new Set(data<{ answer?: { kind: string } }>('attempt.settled').map(({ answer }) => answer?.kind));
   expect(answers).toEqual(new Set(['analyze', 'llm', 'tool', undefined]));
-  expect(new Set(data<{ timer: string }>('timer.fired').map(({ timer }) => timer))).toEqual(new Set(['attempt', 'retry', 'workflow']));
+  expect(new Set(data<{ timer: string }>('timer.fired').map(({ timer }) => timer))).toEqual(
+    new Set(['agent', 'attempt', 'retry', 'workflow']),
+  );
 });

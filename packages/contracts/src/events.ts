@@ -1,8 +1,8 @@
-import { PATTERN_NAMES, REFUSALS, type RefusalCode, type WorkflowEvent, type WorkflowEventType } from '@mandate/domain';
+import { PATTERN_NAMES, RATINGS, REFUSALS, type RefusalCode, type WorkflowEvent, type WorkflowEventType } from '@mandate/domain';
 import { z } from 'zod';
-import { count, epochMs, fact, microUsd, sha256Hex, shortText, tenantId, token, word, workflowId } from './fields.ts';
+import { count, epochMs, fact, keyedDigest, microUsd, sha256Hex, shortText, tenantId, token, word, workflowId } from './fields.ts';
 import { analysisFacts, usage } from './messages/results.ts';
-import { taskOptions } from './messages/tasks.ts';
+import { taskOptions, taskTuning } from './messages/tasks.ts';
 
 /**
  * The log's events, version by version. Facts only. `domain` owns the types; here is their runtime shape, and
@@ -19,9 +19,38 @@ const signedFigures = z.object({
 const limits = figures.extend({ children: count, contextTokens: count, deadlineAt: epochMs });
 const effect = fact(z.enum(['read_only', 'idempotent', 'non_idempotent']));
 const callRef = z.object({ version: count, index: count });
+const modelTier = fact(z.enum(['cheap', 'medium', 'powerful']));
+const patternName = fact(z.enum(PATTERN_NAMES));
+const casting = z.object({ role: word, tools: z.array(word), baseBytes: count, tier: modelTier });
+const part = z.discriminatedUnion('name', [
+  z.object({ name: fact(z.enum(['closing', 'plan', 'choose', 'join', 'rate'])) }),
+  z.object({ name: fact(z.literal('consult')), call: callRef, to: casting }),
+]);
+const slot = z.union([z.object({ call: callRef }), z.object({ part: count })]);
+const errand = z.object({
+  to: casting.nullable(),
+  taskBytes: count,
+  fingerprint: keyedDigest,
+  pattern: patternName.optional(),
+  tools: z.array(word.nullable()).optional(),
+  sharePercent: count.optional(),
+  moneyMicroUsd: microUsd.optional(),
+  estimateTokens: count.optional(),
+});
+const ask = z.discriminatedUnion('kind', [
+  errand.extend({ kind: fact(z.literal('delegate')) }),
+  z.object({ kind: fact(z.enum(['consult', 'transfer', 'choose'])), to: casting.nullable() }),
+  z.object({ kind: fact(z.literal('plan')), complete: z.boolean(), steps: z.array(errand.extend({ id: word, after: z.array(word) })) }),
+  z.object({ kind: fact(z.literal('rate')), rating: fact(z.enum(RATINGS)) }),
+  z.object({ kind: fact(z.literal('invalid')), problem: shortText }),
+]);
+const agentEnd = z.discriminatedUnion('kind', [
+  z.object({ kind: fact(z.literal('answered')), answerAt: count, bytes: count, fingerprint: keyedDigest.optional() }),
+  z.object({ kind: fact(z.enum(['failed', 'cancelled'])), code: word, message: shortText, partialAt: count.nullable() }),
+]);
 const step = z.discriminatedUnion('kind', [
   z.object({ kind: fact(z.literal('analyze')) }),
-  z.object({ kind: fact(z.literal('llm')), promptBytes: count, messages: count }),
+  z.object({ kind: fact(z.literal('llm')), promptBytes: count, messages: count, part: part.optional(), maxOutputTokens: count.optional() }),
   z.object({ kind: fact(z.literal('tool')), tool: word, effect, argsAt: callRef }),
 ]);
 const outcome = fact(z.enum(['succeeded', 'failed', 'expired', 'cancelled', 'lost', 'unknown']));
@@ -37,7 +66,8 @@ const answer = z.discriminatedUnion('kind', [
     costMicroUsd: microUsd,
     finishReason: word,
     textBytes: count,
-    calls: z.array(z.object({ tool: word.nullable(), argsBytes: count })),
+    calls: z.array(z.object({ tool: word.nullable(), argsBytes: count, ask: ask.optional() })),
+    fingerprint: keyedDigest.optional(),
     upstreamRequests: count,
   }),
   z.object({ kind: fact(z.literal('tool')), isError: z.boolean(), resultBytes: count, truncated: z.boolean() }),
@@ -76,12 +106,39 @@ export const EVENT_SCHEMAS = {
       maxOutputTokens: count,
     }),
     timing: z.object({ queueMs: count, analyzeMs: count, llmMs: count, toolMs: count, graceMs: count }),
+    edition: z.union([z.literal(1), z.literal(2)]),
+    tier: modelTier,
+    errand: z
+      .object({
+        task: z.union([
+          z.object({ of: fact(z.literal('parent')) }),
+          z.object({ of: fact(z.literal('call')), call: callRef, item: count.optional() }),
+        ]),
+        taskBytes: count,
+        after: z.array(token),
+        slot,
+      })
+      .nullable(),
+    fingerprint: keyedDigest,
+    closing: figures,
+    delegation: z.object({ maxDepth: z.number().int().min(0).max(2), maxAgents: count, deepest: fact(z.enum(['read_only', 'any'])) }),
   }),
   'decision.made': z.object({
     agent: token,
-    pattern: fact(z.enum(PATTERN_NAMES)),
-    chosenBy: fact(z.enum(['client', 'analysis', 'default'])),
+    pattern: patternName,
+    chosenBy: fact(z.enum(['client', 'analysis', 'default', 'parent', 'fallback'])),
     reasons: z.array(word),
+    weighed: z.array(
+      z.object({
+        pattern: patternName,
+        score: z.number().min(0).max(1),
+        reasons: z.array(word),
+        verdict: fact(z.enum(['chosen', 'alternative', 'lower', 'not_possible'])),
+      }),
+    ),
+    alternatives: z.array(patternName),
+    team: z.array(casting),
+    tuning: taskTuning,
   }),
   'attempt.reserved': z.object({
     attempt: token,
@@ -116,19 +173,48 @@ export const EVENT_SCHEMAS = {
     z.object({ timer: fact(z.literal('attempt')), attempt: token }),
     z.object({ timer: fact(z.literal('retry')), step: token, attempt: count }),
     z.object({ timer: fact(z.literal('workflow')) }),
+    z.object({ timer: fact(z.literal('agent')), agent: token }),
   ]),
   'bus.reset': z.object({ incarnation: fact(z.string()) }),
-  'cancel.requested': z.object({ request: token }),
-  'step.refused': z.object({ agent: token, step: token, code: refusalCode, message: shortText, call: callRef.nullable() }),
+  'cancel.requested': z.object({ request: token, agent: token.optional() }),
+  'step.refused': z.object({
+    agent: token,
+    step: token,
+    code: refusalCode,
+    message: shortText,
+    call: callRef.nullable(),
+    part: part.optional(),
+    slot: slot.optional(),
+  }),
   'task.completed': ended.extend({ answerAt: count }),
   'task.failed': ended.extend({ code: word, message: shortText, answerAt: count.nullable() }),
   'task.cancelled': ended,
   'mandate.released': z.object({ agent: token, returned: signedFigures }),
+  'mandate.warned': z.object({
+    agent: token,
+    dimensions: z.array(fact(z.enum(['moneyMicroUsd', 'tokens', 'modelCalls', 'toolCalls', 'time']))),
+    left: signedFigures,
+  }),
+  'mandate.topped_up': z.object({ request: token, added: figures, deadlineAt: epochMs }),
+  'allowance.asked': z.object({ number: count, moneyMicroUsd: microUsd, expiresAt: epochMs, model: word.nullable() }),
+  'allowance.answered': z.object({ number: count, granted: z.boolean(), code: refusalCode.optional(), message: shortText.optional() }),
+  'agent.handed_over': z.object({ agent: token, from: word, to: casting, call: callRef }),
+  'agent.stopped': z.object({ agent: token, as: fact(z.enum(['failed', 'cancelled'])), code: word, message: shortText }),
+  'agent.ended': z.object({ agent: token, end: agentEnd, spent: figures }),
 } as const satisfies Record<WorkflowEventType, z.ZodType>;
 
-/** Current schema version of each event type. */
+/** Current schema version of each event type; one that is not named is still in its first. */
+const CURRENT: Partial<Record<WorkflowEventType, number>> = {
+  'mandate.granted': 2,
+  'decision.made': 2,
+  'attempt.reserved': 2,
+  'attempt.settled': 2,
+  'timer.fired': 2,
+  'cancel.requested': 2,
+  'step.refused': 2,
+};
 export const EVENT_VERSIONS: Readonly<Record<WorkflowEventType, number>> = Object.fromEntries(
-  Object.keys(EVENT_SCHEMAS).map((type) => [type, 1]),
+  Object.keys(EVENT_SCHEMAS).map((type) => [type, CURRENT[type as WorkflowEventType] ?? 1]),
 ) as Record<WorkflowEventType, number>;
 
 /**
@@ -158,11 +244,31 @@ export const storedEvent = z.object({
 });
 export type StoredEvent = Omit<z.infer<typeof storedEvent>, 'data' | 'type'> & WorkflowEvent;
 
+/** What was added may be left out: the old shape is a new one. */
+const same = (data: unknown): unknown => data;
+
 /**
  * Stored facts of past versions to today's shape; one entry per (type, old version), each with a golden sample in
- * test/histories. There are none yet: version 1 is current everywhere.
+ * test/histories.
  */
-export const UPCASTERS: Readonly<Record<string, (data: unknown) => unknown>> = {};
+export const UPCASTERS: Readonly<Record<string, (data: unknown) => unknown>> = {
+  // One agent without delegation, decided by the first edition of the rules for ever.
+  'mandate.granted.v1': (data) => ({
+    ...(data as object),
+    edition: 1,
+    tier: 'medium',
+    errand: null,
+    fingerprint: '',
+    closing: { moneyMicroUsd: 0, tokens: 0, modelCalls: 0, toolCalls: 0 },
+    delegation: { maxDepth: 2, maxAgents: 20, deepest: 'read_only' },
+  }),
+  'decision.made.v1': (data) => ({ ...(data as object), weighed: [], alternatives: [], team: [], tuning: {} }),
+  'attempt.reserved.v1': same,
+  'attempt.settled.v1': same,
+  'timer.fired.v1': same,
+  'cancel.requested.v1': same,
+  'step.refused.v1': same,
+};
 
 export class UnknownEventVersion extends Error {
   override readonly name = 'UnknownEventVersion';

@@ -1,6 +1,15 @@
+export {
+  ACCOUNT_EVENT_SCHEMAS,
+  ACCOUNT_EVENT_VERSIONS,
+  type LoggedEnvelope,
+  storedAccountEvent,
+  type StoredAccountEvent,
+  upcastAccountEvent,
+} from './account-events.ts';
 export { cloudEvent, type CloudEvent, issues, type Parsed, parseCloudEvent, parseMessage, splitType } from './cloud-event.ts';
 export { type ParkReason, PARK_REASONS, type Problem, WORKER_ERROR_CODES, WORKER_ERRORS, type WorkerErrorCode } from './errors.ts';
 export { EVENT_SCHEMAS, EVENT_VERSIONS, storedEvent, type StoredEvent, UnknownEventVersion, upcast, UPCASTERS } from './events.ts';
+export { PLATFORM } from '@mandate/domain';
 export { content, fact, holdsOf } from './fields.ts';
 export {
   CONSUMERS,
@@ -20,6 +29,29 @@ export {
 } from './flow.ts';
 export { jsonDepth, LIMITS } from './limits.ts';
 export {
+  accountDefine,
+  accountFreeze,
+  accountQuestion,
+  type AccountReceipt,
+  accountReceipt,
+  type AccountsStanding,
+  accountsStanding,
+  type AccountView,
+  accountView,
+  allowanceName,
+  allowanceOf,
+  type DirectAnswer,
+  directAnswer,
+  type DirectCall,
+  directCall,
+  type LeaseAnswer,
+  leaseAnswer,
+  type LeaseAskMessage,
+  leaseAsk,
+  type LeaseSettleMessage,
+  leaseSettle,
+} from './messages/account.ts';
+export {
   type AnalyzeCommand,
   analyzeCommand,
   type Command,
@@ -35,6 +67,19 @@ export {
 export { type ModelMessage, modelMessage, type ModelRequest, modelRequest, type ToolSpec, toolSpec } from './messages/model-call.ts';
 export { type Heartbeat, heartbeat, type ModelCatalog, modelCatalog, type ToolCatalog, toolCatalog } from './messages/presence.ts';
 export {
+  agentDetail,
+  type AgentDetail,
+  agentState,
+  agentSummary,
+  type AgentSummary,
+  agentTree,
+  type AgentTree,
+  contribution,
+  type Contribution,
+  decisionView,
+  type DecisionView,
+  delegationStats,
+  type DelegationStats,
   type LlmCallRow,
   QUERIES,
   type QueryAnswer,
@@ -67,6 +112,8 @@ export {
 export {
   type TaskCancel,
   taskCancel,
+  taskTopUp,
+  taskTuning,
   taskOptions,
   type TaskReceipt,
   taskReceipt,
@@ -77,4 +124,4 @@ export {
   taskText,
 } from './messages/tasks.ts';
 export { type InboxAddress, parseInbox, subjects } from './subjects.ts';
-export { base32, workflowIdFor } from './workflow-id.ts';
+export { accountIdFor, accountPartition, base32, workflowIdFor } from './workflow-id.ts';

@@ -1,15 +1,29 @@
-import type { WorkflowEventType } from '@mandate/domain';
+import type { AccountEventType, WorkflowEventType } from '@mandate/domain';
 import { z } from 'zod';
+import { ACCOUNT_EVENT_SCHEMAS, ACCOUNT_EVENT_VERSIONS, storedAccountEvent } from './account-events.ts';
 import { cloudEvent } from './cloud-event.ts';
 import { EVENT_SCHEMAS, EVENT_VERSIONS, storedEvent } from './events.ts';
 import { fact, shortText, word } from './fields.ts';
 import { TYPES } from './flow.ts';
 import { LIMITS } from './limits.ts';
+import {
+  accountDefine,
+  accountFreeze,
+  accountQuestion,
+  accountReceipt,
+  accountsStanding,
+  accountView,
+  directAnswer,
+  directCall,
+  leaseAnswer,
+  leaseAsk,
+  leaseSettle,
+} from './messages/account.ts';
 import { analyzeCommand, llmCommand, startGrant, stopNotice, toolCommand } from './messages/commands.ts';
 import { heartbeat, modelCatalog, toolCatalog } from './messages/presence.ts';
 import { QUERIES } from './messages/queries.ts';
 import { attemptResult, attemptStart, messageParked } from './messages/results.ts';
-import { taskCancel, taskReceipt, taskResult, taskSubmit, taskText } from './messages/tasks.ts';
+import { taskCancel, taskReceipt, taskResult, taskSubmit, taskText, taskTopUp } from './messages/tasks.ts';
 
 export type MessageType = (typeof TYPES)[keyof typeof TYPES];
 
@@ -17,6 +31,7 @@ export type MessageType = (typeof TYPES)[keyof typeof TYPES];
 export const MESSAGES: Readonly<Record<MessageType, z.ZodType>> = {
   [TYPES.taskSubmit]: taskSubmit,
   [TYPES.taskCancel]: taskCancel,
+  [TYPES.taskTopUp]: taskTopUp,
   [TYPES.taskReceipt]: taskReceipt,
   [TYPES.taskResult]: taskResult,
   [TYPES.analyzeRun]: analyzeCommand,
@@ -27,18 +42,30 @@ export const MESSAGES: Readonly<Record<MessageType, z.ZodType>> = {
   [TYPES.attemptGrant]: startGrant,
   [TYPES.attemptsStop]: stopNotice,
   [TYPES.messageParked]: messageParked,
+  [TYPES.leaseAsk]: leaseAsk,
+  [TYPES.leaseAnswer]: leaseAnswer,
+  [TYPES.leaseSettle]: leaseSettle,
+  [TYPES.accountDefine]: accountDefine,
+  [TYPES.accountFreeze]: accountFreeze,
+  [TYPES.accountThaw]: accountFreeze,
+  [TYPES.accountReceipt]: accountReceipt,
+  [TYPES.accountsStanding]: accountsStanding,
 };
 
 /** Type of an event as it stands in its CloudEvent. */
-export const eventTypeOnBus = (type: WorkflowEventType): string => `mandate.${type}.v${EVENT_VERSIONS[type]}`;
+const eventTypeOnBus = (type: WorkflowEventType): string => `mandate.${type}.v${EVENT_VERSIONS[type]}`;
 
 /** Schema of `data` of every event on the bus: the envelope as it is stored, byte for byte, with the event's own facts inside. */
-export const EVENTS: Readonly<Record<string, z.ZodType>> = Object.fromEntries(
-  Object.entries(EVENT_SCHEMAS).map(([type, data]) => [
+export const EVENTS: Readonly<Record<string, z.ZodType>> = Object.fromEntries([
+  ...Object.entries(EVENT_SCHEMAS).map(([type, data]): [string, z.ZodType] => [
     eventTypeOnBus(type as WorkflowEventType),
     storedEvent.extend({ type: fact(z.literal(type)), schema: z.literal(EVENT_VERSIONS[type as WorkflowEventType]), data }),
   ]),
-);
+  ...Object.entries(ACCOUNT_EVENT_SCHEMAS).map(([type, data]): [string, z.ZodType] => {
+    const schema = ACCOUNT_EVENT_VERSIONS[type as AccountEventType];
+    return [`mandate.${type}.v${schema}`, storedAccountEvent.extend({ type: fact(z.literal(type)), schema: z.literal(schema), data })];
+  }),
+]);
 
 const replyTo = <T extends z.ZodType>(value: T): z.ZodType =>
   z.discriminatedUnion('ok', [
@@ -51,6 +78,10 @@ export const PLAIN: Readonly<Record<string, z.ZodType>> = {
   heartbeat,
   'catalog.tools': replyTo(toolCatalog),
   'catalog.models': replyTo(modelCatalog),
+  'account.ask': accountQuestion,
+  'account.answer': replyTo(accountView),
+  'call.ask': directCall,
+  'call.answer': replyTo(directAnswer),
   ...Object.fromEntries(
     Object.entries(QUERIES).flatMap(([name, { ask, answer }]) => [
       [`query.${name}.ask`, ask],

@@ -13,6 +13,10 @@ export const subjects = {
   claim: (workflow: string, attempt: string): string => `claim.${workflow}.${attempt}`,
   stop: (kind: 'analyze' | 'llm' | 'tool'): string => `ctl.stop.${kind}`,
   grant: (runner: string): string => `ctl.grant.${runner}`,
+  /** Where a router hears what became of the leases that it asked for. */
+  lease: (router: string): string => `ctl.lease.${router}`,
+  /** Which accounts are frozen, and which have limits. */
+  standing: (): string => 'ctl.standing',
   heartbeat: (service: ServiceName, instance: string): string => `hb.${service}.${instance}`,
   query: (service: ServiceName, name: string): string => `q.${service}.${name}`,
 } as const;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { partitionOfRequest, workflowIdOf, type WorkflowId } from '@mandate/domain';
+import { type AccountId, accountIdOf, partitionOf, partitionOfRequest, workflowIdOf, type WorkflowId } from '@mandate/domain';
 
 const ALPHABET = 'abcdefghijklmnopqrstuvwxyz234567';
 
@@ -25,3 +25,12 @@ export function workflowIdFor(tenant: string, request: string): WorkflowId {
   const digest = createHash('sha256').update(`${tenant}|${request}`).digest();
   return workflowIdOf(partitionOfRequest(tenant, request), base32(digest).slice(0, 26));
 }
+
+/** The one account of a tenant. */
+export function accountIdFor(tenant: string): AccountId {
+  const digest = createHash('sha256').update(`account|${tenant}`).digest();
+  return accountIdOf(partitionOfRequest('account', tenant), base32(digest).slice(0, 26));
+}
+
+/** Whose owner speaks for the tenant's account. */
+export const accountPartition = (tenant: string): number => partitionOf(accountIdFor(tenant)) ?? 0;

@@ -16,21 +16,30 @@ export type StepId = string & { readonly __brand: 'StepId' };
 /** `<step>_t<n>`: the n-th try at a step, counted from 1. */
 export type AttemptId = string & { readonly __brand: 'AttemptId' };
 
+/** `ac_<pp>_<digest>`: the account of a tenant. */
+export type AccountId = string & { readonly __brand: 'AccountId' };
+
+/** The account above all tenants: frozen, nobody spends. No tenant may be called so. */
+export const PLATFORM = 'platform' as TenantId;
+
 /** Partitions of a new installation. The number is fixed at install; ids keep the partition that they were born with. */
 export const PARTITIONS = 16;
 
 const TOKEN = /^[A-Za-z0-9_-]{1,64}$/;
 const TENANT = /^[a-z][a-z0-9-]{0,31}$/;
 const WORKFLOW = /^wf_(\d{2})_[a-z2-7]{26}$/;
+const ACCOUNT = /^ac_(\d{2})_[a-z2-7]{26}$/;
 
 export const isToken = (text: string): boolean => TOKEN.test(text);
 export const isTenantId = (text: string): text is TenantId => TENANT.test(text);
 export const isRequestId = (text: string): text is RequestId => TOKEN.test(text);
 export const isWorkflowId = (text: string): text is WorkflowId => WORKFLOW.test(text);
 
-/** The partition that a workflow lives in, or `undefined` when the id is not one of ours. */
-export function partitionOf(workflow: string): number | undefined {
-  const match = WORKFLOW.exec(workflow);
+export const isAccountId = (text: string): text is AccountId => ACCOUNT.test(text);
+
+/** The partition that a workflow or an account lives in, or `undefined` when the id is not one of ours. */
+export function partitionOf(stream: string): number | undefined {
+  const match = WORKFLOW.exec(stream) ?? ACCOUNT.exec(stream);
   return match?.[1] === undefined ? undefined : Number(match[1]);
 }
 
@@ -40,6 +49,11 @@ export function partitionOf(workflow: string): number | undefined {
  */
 export function workflowIdOf(partition: number, digest: string): WorkflowId {
   return `wf_${String(partition).padStart(2, '0')}_${digest}` as WorkflowId;
+}
+
+/** The account of a tenant; `digest` as for a workflow, of the tenant alone. */
+export function accountIdOf(partition: number, digest: string): AccountId {
+  return `ac_${String(partition).padStart(2, '0')}_${digest}` as AccountId;
 }
 
 /**
@@ -56,5 +70,6 @@ export function partitionOfRequest(tenant: string, request: string, partitions: 
 }
 
 export const ROOT_AGENT = 'a0' as AgentId;
+export const childId = (parent: AgentId, n: number): AgentId => `${parent}-${n}` as AgentId;
 export const stepId = (agent: AgentId, n: number): StepId => `${agent}_s${n}` as StepId;
 export const attemptId = (step: StepId, n: number): AttemptId => `${step}_t${n}` as AttemptId;

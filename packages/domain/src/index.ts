@@ -1,8 +1,64 @@
 export { type Decision, nothing, unreachable } from './decider.ts';
 export {
+  type Account,
+  evolveAccount,
+  hasLimits,
+  isActive,
+  type Lease,
+  NO_ACCOUNT,
+  startingBefore,
+} from './account/account.ts';
+export { type Budget, dayOf, usedOf } from './account/budgets.ts';
+export {
+  type AccountInput,
+  decideAccount,
+  type LeaseStanding,
+  standingOf,
+} from './account/decide.ts';
+export type {
+  AccountEvent,
+  AccountEventData,
+  AccountEventType,
+  LeaseAsk,
+  LeaseUsage,
+  Settlement,
+} from './account/events.ts';
+export { dueOf, nextDue } from './account/pending.ts';
+export { type RecordedAccountDecision, replayAccount } from './account/replay.ts';
+export { askedInText, MAX_ASK_LENGTH, MAX_ASKS, MAX_QUESTION_LENGTH, type TextAsk } from './agents/asked-in-text.ts';
+export { fingerprintWords } from './agents/fingerprint-words.ts';
+export { castRole, type CastRole, isFreeName, type NamedAgent } from './agents/named-agents.ts';
+export {
+  currentRoles,
+  DEFAULT_ROLE,
+  findRole,
+  readRoleName,
+  type Role,
+  ROLE_CATALOGUE,
+  type RoleCatalogue,
+  roleId,
+  roleText,
+  type Stage,
+  STAGES,
+} from './agents/roles.ts';
+export {
+  assembleTeam,
+  MAX_TEAM,
+  type Team,
+  TEAM_WEIGHTS,
+  type TeamMember,
+  type TeamNeed,
+  type ToolOnOffer,
+  toolScope,
+} from './agents/team.ts';
+export { CAPABILITIES, type Capability, TASK_TYPES, type TaskType } from './agents/vocabulary.ts';
+export {
+  type AccountId,
+  accountIdOf,
   type AgentId,
   attemptId,
   type AttemptId,
+  isAccountId,
   isRequestId,
   isTenantId,
   isToken,
@@ -10,6 +66,7 @@ export {
   partitionOf,
   partitionOfRequest,
   PARTITIONS,
+  PLATFORM,
   type RequestId,
   ROOT_AGENT,
   stepId,
@@ -27,7 +84,9 @@ export {
   likelyTokens,
   type Limits,
   type Mandate,
+  MAX_AGENTS,
   MAX_CHILDREN,
+  CLOSING,
   MAX_CONTEXT_TOKENS,
   MAX_DEPTH,
   minus,
@@ -40,20 +99,38 @@ export {
   shortfall,
   type WorstPrice,
 } from './mandate/mandate.ts';
-export { type Call, direct, type DirectState, type Turn } from './patterns/direct.ts';
-export type { Brief, OwedStep, Pattern, PatternOutcome, StepEvent } from './patterns/pattern.ts';
+export { type Call, type CallAnswer, type Dialogue, MAX_CONSULTS, type Remark, type Turn } from './patterns/dialogue.ts';
+export { MAX_PLAN_STEPS, MAX_ROUNDS } from './patterns/orchestrator-workers.ts';
+export {
+  type Brief,
+  type OwedStep,
+  type Pattern,
+  type PatternOutcome,
+  type Rating,
+  RATINGS,
+  type StepEvent,
+  type Tuning,
+} from './patterns/pattern.ts';
+export { promptOfWork, type Work } from './patterns/patterns.ts';
+export { type Line, type Note, NOTE_BYTES, type Prompt, SUMMARY_BYTES, type Words } from './patterns/prompt.ts';
 export { refusal, type Refusal, type RefusalCode, REFUSALS } from './refusals.ts';
 export { backoffMs, RETRY, type RetryPolicy } from './retry.ts';
-export { decide, MAX_CALLS_PER_TURN, PATTERNS_BUILT } from './workflow/decide.ts';
+export { MAX_CALLS_PER_TURN } from './workflow/advance.ts';
+export { decide, RESUMABLE } from './workflow/decide.ts';
 export {
+  type Allowance,
+  type AllowanceAnswered,
+  type DelegationTerms,
+  type GrantedErrand,
+  type MandateToppedUp,
+  type MandateWarned,
+  type WeighedPattern,
   type AttemptReserved,
   type AttemptSettled,
   type DecisionMade,
   type EventData,
   type MandateGranted,
   type ModelTerms,
-  PATTERN_NAMES,
-  type PatternName,
   type StepRefused,
   type TaskEnded,
   type TaskOptions,
@@ -63,6 +140,21 @@ export {
   type WorkflowEvent,
   type WorkflowEventType,
 } from './workflow/events.ts';
+export {
+  type AgentEnd,
+  type Ask,
+  type Casting,
+  type Errand,
+  type ModelTier,
+  OWN_TOOLS,
+  type OwnTool,
+  type Part,
+  PATTERN_NAMES,
+  type PatternName,
+  type PlannedStep,
+  type Slot,
+  type TextRef,
+} from './workflow/steps.ts';
 export type { Circumstances, Environment, WorkflowInput } from './workflow/inputs.ts';
 export { type RecordedDecision, replay, type Replay } from './workflow/replay.ts';
 export { type DueTimer, pending, type Pending } from './workflow/pending.ts';
@@ -75,9 +167,10 @@ export type {
   GrantedTool,
   OpenAttempt,
   Outcome,
+  PatternFit,
   Step,
   StepFailure,
   StepKind,
   Usage,
 } from './workflow/steps.ts';
-export { ABSENT, type Agent, evolve, isOpen, type OpenStep, type Phase, rootOf, type Workflow } from './workflow/workflow.ts';
+export { ABSENT, type Agent, evolve, isOpen, isWithin, type OpenStep, type Phase, rootOf, type Workflow } from './workflow/workflow.ts';

@@ -41,6 +41,8 @@ export const modelCatalog = z.object({
       outputMicroUsdPerMillionTokens: count,
       /** False when no price is known: such a model is refused unless the operator gives one. */
       priced: z.boolean(),
+      /** True when nobody charges the price: the figures of a run without a model. */
+      nominal: z.boolean().optional(),
     }),
   ),
 });

@@ -1,3 +1,4 @@
+import { PATTERN_NAMES } from '@mandate/domain';
 import { z } from 'zod';
 import { content, count, fact, microUsd, sha256Hex, tenantId, token, word, workflowId } from '../fields.ts';
 import { PARK_REASONS, type ParkReason, WORKER_ERROR_CODES } from '../errors.ts';
@@ -13,6 +14,12 @@ export const analysisFacts = z.object({
   confidence: z.number().min(0).max(1),
   language: word,
   reasons: z.array(z.object({ claim: word, ruleId: word, start: count, end: count })),
+  fit: z
+    .object({
+      table: word,
+      scores: z.array(z.object({ pattern: fact(z.enum(PATTERN_NAMES)), score: z.number().min(0).max(1), reasons: z.array(word) })),
+    })
+    .exactOptional(),
 });
 
 export const usage = z.object({ inputTokens: count, outputTokens: count, cachedInputTokens: count, reasoningTokens: count });

@@ -1,9 +1,24 @@
-import { PATTERN_NAMES } from '@mandate/domain';
+import { PATTERN_NAMES, RATINGS } from '@mandate/domain';
 import { z } from 'zod';
 import { content, count, epochMs, fact, microUsd, shortText, token, word, workflowId } from '../fields.ts';
 import { LIMITS } from '../limits.ts';
 
 const utf8Bytes = (text: string): number => new TextEncoder().encode(text).length;
+
+/** How a pattern is run (docs/patterns.md). */
+export const taskTuning = z.strictObject({
+  mode: fact(z.enum(['sections', 'votes'])).optional(),
+  votes: z.number().int().min(2).max(10).optional(),
+  policy: fact(z.enum(['all', 'quorum', 'best_effort'])).optional(),
+  quorum: z.number().int().min(1).max(10).optional(),
+  planning: fact(z.enum(['full', 'iterative'])).optional(),
+  minimumRating: fact(z.enum(RATINGS)).optional(),
+  refinements: z.number().int().min(0).max(10).optional(),
+  roles: z
+    .array(fact(z.string().regex(/^[a-z][a-z0-9_-]{0,40}(@\d+)?$/, 'must be a role name')))
+    .max(10)
+    .optional(),
+});
 
 /** What a client may ask for. Strict: a misspelt option is an error, not a silent default. */
 export const taskOptions = z.strictObject({
@@ -18,6 +33,9 @@ export const taskOptions = z.strictObject({
     .array(fact(z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, 'must be a tool name')))
     .max(500)
     .optional(),
+  maxDepth: z.number().int().min(0).optional(),
+  maxAgents: count.optional(),
+  tuning: taskTuning.optional(),
 });
 
 /** The text of a task: not blank, at most 128 KiB of UTF-8. NUL is refused: no tool or model gives it a meaning. */
@@ -35,8 +53,23 @@ export const taskSubmit = z.strictObject({ task: taskText, options: taskOptions.
 export type TaskSubmit = z.infer<typeof taskSubmit>;
 
 /** `mandate.task.cancel.v1` */
-export const taskCancel = z.strictObject({ workflow: workflowId, reason: content(z.string().max(1_000)).optional() });
+export const taskCancel = z.strictObject({
+  workflow: workflowId,
+  /** Only this child and whoever works for it. */ agent: token.optional(),
+  reason: content(z.string().max(1_000)).optional(),
+});
 export type TaskCancel = z.infer<typeof taskCancel>;
+
+/** `mandate.task.top_up.v1`: more for a task that runs, or that ran out of something; it goes on exactly where it stopped. */
+export const taskTopUp = z.strictObject({
+  workflow: workflowId,
+  moneyMicroUsd: microUsd.optional(),
+  tokens: count.optional(),
+  modelCalls: count.optional(),
+  toolCalls: count.optional(),
+  /** More time, from now or from the old deadline, whichever is later. */
+  deadlineMs: z.number().int().positive().optional(),
+});
 
 /** `mandate.task.receipt.v1`, on `out.<tenant>.<request>`: the request is on the record, or refused with a reason. */
 export const taskReceipt = z.discriminatedUnion('accepted', [

@@ -44,12 +44,15 @@ export const NONE: Figures = { moneyMicroUsd: 0, tokens: 0, modelCalls: 0, toolC
 export const DEFAULT_ROOT = {
   moneyMicroUsd: 1_000_000,
   tokens: 1_000_000,
-  modelCalls: 30,
-  toolCalls: 100,
+  modelCalls: 150,
+  toolCalls: 400,
   children: MAX_CHILDREN[0],
   contextTokens: MAX_CONTEXT_TOKENS,
   deadlineMs: 30 * 60_000,
 } as const;
+
+/** The first edition's root had no children to share its calls with. */
+export const EDITION_1_CALLS = { modelCalls: 30, toolCalls: 100 } as const;
 
 /** What a client may ask for at most; the operator's rules can only lower it. */
 export const ROOT_CEILING = {
@@ -59,6 +62,16 @@ export const ROOT_CEILING = {
   toolCalls: 5_000,
   deadlineMs: 24 * 60 * 60_000,
 } as const;
+
+/** Children of a whole workflow when the client asks for nothing else, and at most. */
+export const MAX_AGENTS = { default: 20, ceiling: 60 } as const;
+/** How long a child may work when its parent's own deadline is later (spec/sources.md, section 1). */
+export const CHILD_DEADLINE_MS = 30 * 60_000;
+/** From here on an agent is told what is left of its mandate. */
+export const WARN_PERCENT = 80;
+
+/** The closing turn of an agent whose mandate is used up: its prompt is cut to this, and so is what it may answer. */
+export const CLOSING = { promptBytes: 16_384, messages: 2, outputTokens: 1_024 } as const;
 
 export const grant = (limits: Limits): Mandate => ({ limits, reserved: NONE, spent: NONE });
 
@@ -100,6 +113,28 @@ export function shortfall(
 
 export const reserve = (mandate: Mandate, figures: Figures): Mandate => ({ ...mandate, reserved: plus(mandate.reserved, figures) });
 
+/** The part of what may still be reserved that one of `of` equal heirs gets, after `kept` was put aside. Rounds down. */
+export function portion(mandate: Mandate, kept: Figures, of: number): Figures {
+  const left = minus(available(mandate), kept);
+  const part = (figure: number): number => Math.max(0, Math.floor(figure / of));
+  return {
+    moneyMicroUsd: part(left.moneyMicroUsd),
+    tokens: part(left.tokens),
+    modelCalls: part(left.modelCalls),
+    toolCalls: part(left.toolCalls),
+  };
+}
+
+/** Every figure at most that of the other. */
+export const fits = (figures: Figures, within: Figures): boolean =>
+  DIMENSIONS.every(([dimension]) => figures[dimension] <= within[dimension]);
+
+/** The dimensions of which at least `percent` of 100 is spent. */
+export const spentTo = (mandate: Mandate, percent: number): readonly (keyof Figures)[] =>
+  DIMENSIONS.map(([dimension]) => dimension).filter(
+    (dimension) => mandate.limits[dimension] > 0 && mandate.spent[dimension] * 100 >= mandate.limits[dimension] * percent,
+  );
+
 /** Gives back the whole reservation and books what was really spent. */
 export const settle = (mandate: Mandate, reservation: Figures, spent: Figures): Mandate => ({
   ...mandate,
@@ -111,6 +146,19 @@ export const settle = (mandate: Mandate, reservation: Figures, spent: Figures): 
 export interface WorstPrice {
   readonly inputMicroUsdPerMillionTokens: number;
   readonly outputMicroUsdPerMillionTokens: number;
+}
+
+/** What is put aside for the closing turn; nothing when that would be more than a quarter of the mandate in some dimension. */
+export function closingReserve(limits: Figures, price: WorstPrice): Figures {
+  const input = mostTokens(CLOSING.promptBytes, CLOSING.messages);
+  const reserved: Figures = {
+    moneyMicroUsd: costMicroUsd(price, input, CLOSING.outputTokens),
+    tokens: input + CLOSING.outputTokens,
+    modelCalls: 1,
+    toolCalls: 0,
+  };
+  const quarter = portion({ limits: { ...limits, children: 0, contextTokens: 0, deadlineAt: 0 }, reserved: NONE, spent: NONE }, NONE, 4);
+  return fits(reserved, quarter) ? reserved : NONE;
 }
 
 /** Rounds up: a reservation may be a millionth too large, never too small. */

@@ -1,8 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import { available, DEFAULT_ROOT } from '../mandate/mandate.ts';
 import { environment, modelSays, submission, Telling, toolSays } from './given.ts';
+import { PATTERN_NAMES } from './steps.ts';
 import { rootOf } from './workflow.ts';
 
+/** As every workflow was decided before there was delegation. */
+const inEdition1 = (options: Parameters<typeof submission>[0]): ReturnType<typeof submission> => ({
+  ...submission(options),
+  environment: { ...environment, edition: 1 },
+});
 const running = (): Telling => {
   const told = new Telling();
   told.tell(submission());
@@ -24,12 +30,33 @@ describe('a submission', () => {
   });
   it.each([
     [{ maxCostMicroUsd: 100_000_001 }, 'MandateTooLarge'],
-    [{ pattern: 'swarm' }, 'PatternUnknown'],
+    [{ maxDepth: 3 }, 'MandateTooLarge'],
+    [{ maxAgents: 61 }, 'MandateTooLarge'],
+    [{ pattern: 'sequential', maxDepth: 0 }, 'DelegationDepthExceeded'],
     [{ tools: ['other__tool'] }, 'ToolNotAllowed'],
   ] as const)('is rejected on the record for %j', (options, code) => {
     const told = new Telling();
     expect(told.tell(submission(options))).toEqual(['task.submitted', 'task.rejected']);
     expect(told.last('task.rejected')?.data.code).toBe(code);
+  });
+  it.each(PATTERN_NAMES)('may ask for the pattern %s', (pattern) => {
+    const told = new Telling();
+    told.tell(submission({ pattern }));
+    expect(told.workflow).toMatchObject({ phase: 'running' });
+    expect(rootOf(told.workflow)?.decision).toMatchObject({ pattern, chosenBy: 'client' });
+  });
+  it('could ask for nothing but direct in edition 1', () => {
+    const told = new Telling();
+    told.tell(inEdition1({ pattern: 'swarm' }));
+    expect(told.last('task.rejected')?.data).toMatchObject({
+      code: 'PatternUnknown',
+      message: 'Pattern swarm cannot be run; these can: direct.',
+    });
+  });
+  it('may be forbidden to delegate by the operator: then it has no children to spend', () => {
+    const told = new Telling();
+    told.tell({ ...submission(), environment: { ...environment, delegation: { ...environment.delegation, maxDepth: 0 } } });
+    expect(rootOf(told.workflow)?.mandate.limits.children).toBe(0);
   });
   it('is rejected on the record when its model is not in the catalogue', () => {
     const told = new Telling();
@@ -123,9 +150,21 @@ describe('the ledger', () => {
     });
     expect(rootOf(told.workflow)?.mandate).toMatchObject({ spent: { moneyMicroUsd: 0 }, reserved: { moneyMicroUsd: 0 } });
   });
-  it('refuses a model call that could cost more than is left, and fails the task honestly', () => {
+  it('cuts the answer to what is left', () => {
     const told = new Telling();
-    expect(told.tell(submission({ pattern: 'direct', maxCostMicroUsd: 2_000 }))).toEqual([
+    told.tell(submission({ pattern: 'direct', maxCostMicroUsd: 2_000 }));
+    // 214 for the prompt; the rest pays 893 tokens at $2 per million.
+    expect(told.open('llm')[0]).toMatchObject({ owes: { maxOutputTokens: 893 }, reservation: { moneyMicroUsd: 2_000, tokens: 1_107 } });
+    const tokens = new Telling();
+    tokens.tell(submission({ pattern: 'direct', maxTokens: 1_000 }));
+    expect(tokens.open('llm')[0]).toMatchObject({ owes: { maxOutputTokens: 786 }, reservation: { tokens: 1_000 } });
+  });
+  it.each([
+    ['an answer that would be shorter than 256 tokens', submission({ pattern: 'direct', maxCostMicroUsd: 700 })],
+    ['in edition 1 any answer that could cost more than is left', inEdition1({ pattern: 'direct', maxCostMicroUsd: 2_000 })],
+  ])('refuses %s, and fails the task honestly', (_, input) => {
+    const told = new Telling();
+    expect(told.tell(input)).toEqual([
       'task.submitted',
       'mandate.granted',
       'decision.made',
@@ -135,109 +174,39 @@ describe('the ledger', () => {
     ]);
     expect(told.last('task.failed')?.data.code).toBe('CostBudgetExceeded');
   });
-  it('refuses one tool call too many and lets the model go on', () => {
+  it.each([
+    ['which knows that none are left', submission({ pattern: 'direct', maxToolCalls: 1 }), ['mandate.warned']],
+    ['in edition 1 without a warning', inEdition1({ pattern: 'direct', maxToolCalls: 1 }), []],
+  ])('refuses one tool call too many and lets the model go on, %s', (_, input, warned) => {
     const told = new Telling();
-    told.tell(submission({ pattern: 'direct', maxToolCalls: 1 }));
+    told.tell(input);
     expect(told.answer(told.open('llm')[0], modelSays('files__read', 'files__read'))).toEqual([
       'attempt.settled',
       'attempt.reserved',
       'step.refused',
     ]);
     expect(told.last('step.refused')?.data.code).toBe('ToolCallBudgetExceeded');
-    expect(told.answer(told.open('tool')[0], toolSays())).toEqual(['attempt.settled', 'attempt.reserved']);
+    expect(told.answer(told.open('tool')[0], toolSays())).toEqual(['attempt.settled', ...warned, 'attempt.reserved']);
   });
-  it('refuses a prompt beyond the context limit with the exact words', () => {
-    const told = running();
+  const reading = (input: ReturnType<typeof submission>): Telling => {
+    const told = new Telling();
+    told.tell(input);
     told.answer(told.open('llm')[0], modelSays('files__read'));
     told.answer(told.open('tool')[0], toolSays(400_000));
     expect(told.last('step.refused')?.data.message).toBe('Agent context budget (100k tokens) exceeded. Simplify subtask.');
-    expect(told.workflow.phase).toBe('failed');
-  });
-});
-
-describe('retries', () => {
-  it('wait with backoff, or as long as the provider asks', () => {
-    const told = running();
-    expect(
-      told.tell({
-        kind: 'result',
-        attempt: told.open()[0]!.id,
-        outcome: 'failed',
-        failure: { code: 'rate_limit', retryable: true, billed: 'no', retryAfterMs: 7_000 },
-      }),
-    ).toEqual(['attempt.settled', 'retry.scheduled']);
-    const dueAt = told.last('retry.scheduled')!.data.dueAt;
-    expect(dueAt).toBe(told.now + 7_000);
-    const step = told.last('retry.scheduled')!.data.step;
-    expect(told.tell({ kind: 'retry_timer', step, attempt: 2 })).toEqual(['nothing']);
-    told.now = dueAt;
-    expect(told.tell({ kind: 'retry_timer', step, attempt: 2 })).toEqual(['timer.fired', 'attempt.reserved']);
-  });
-  it('end after the last try', () => {
-    const told = running();
-    for (let n = 0; n < 10 && told.workflow.phase === 'running'; n++) {
-      const [asked] = told.open('llm');
-      if (asked !== undefined)
-        told.tell({
-          kind: 'result',
-          attempt: asked.id,
-          outcome: 'failed',
-          failure: { code: 'server_error', retryable: true, billed: 'no' },
-        });
-      told.now += 60_000;
-      const scheduled = told.last('retry.scheduled');
-      if (scheduled !== undefined) told.tell({ kind: 'retry_timer', ...scheduled.data });
-    }
-    expect(told.last('task.failed')?.data.code).toBe('server_error');
-    expect(told.last('attempt.settled')?.data.attempt).toBe('a0_s1_t6');
-  });
-});
-
-describe('a tool that must not be repeated', () => {
-  const sending = (): Telling => {
-    const told = running();
-    told.answer(told.open('llm')[0], modelSays('mail__send'));
     return told;
   };
-  it('may be started by one runner only', () => {
-    const told = sending();
-    const attempt = told.open('tool')[0]!.id;
-    expect(told.tell({ kind: 'start', attempt, runner: 'one' })).toEqual(['attempt.started']);
-    expect(told.tell({ kind: 'start', attempt, runner: 'one' })).toEqual(['nothing']);
-    expect(told.tell({ kind: 'start', attempt, runner: 'two' })).toEqual(['AttemptNotLive']);
+  it('refuses a prompt beyond the context limit with the exact words, and lets the agent close', () => {
+    const told = reading(submission());
+    expect(told.open('llm')[0]?.owes).toMatchObject({ part: { name: 'closing' } });
+    told.answer(told.open('llm')[0], modelSays());
+    expect(told.last('task.failed')?.data).toMatchObject({ code: 'ContextBudgetExceeded', answerAt: told.workflow.version - 2 });
   });
-  it('is unknown, and not tried again, when its runner never answers after the start', () => {
-    const told = sending();
-    const [attempt] = told.open('tool');
-    told.tell({ kind: 'start', attempt: attempt!.id, runner: 'one' });
-    told.now = attempt!.deadlineAt;
-    expect(told.tell({ kind: 'attempt_timer', attempt: attempt!.id })).toEqual(['timer.fired', 'attempt.settled', 'attempt.reserved']);
-    expect(told.last('attempt.settled')?.data).toMatchObject({ outcome: 'unknown', final: true, settledAt: 'worst_case' });
-    expect(told.open('llm')).toHaveLength(1);
-  });
-  it('is tried again when it never started', () => {
-    const told = sending();
-    const [attempt] = told.open('tool');
-    told.now = attempt!.deadlineAt;
-    told.tell({ kind: 'attempt_timer', attempt: attempt!.id });
-    expect(told.open('tool')[0]).toMatchObject({ number: 2 });
-    expect(told.open('tool')[0]).not.toHaveProperty('runner');
-  });
-});
-
-describe('a bus that lost its storage', () => {
-  it('settles what its claims guarded, and leaves a committed start alone', () => {
-    const told = running();
-    told.answer(told.open('llm')[0], modelSays('files__read', 'mail__send'));
-    const [, mail] = told.open('tool');
-    told.tell({ kind: 'start', attempt: mail!.id, runner: 'one' });
-    told.bus = 'bus-2';
-    expect(told.tell({ kind: 'bus_reset', incarnation: 'bus-2' })).toEqual(['bus.reset', 'attempt.settled', 'attempt.reserved']);
-    expect(told.open('tool').map((attempt) => [attempt.number, attempt.bus])).toEqual([
-      [1, 'bus-1'],
-      [2, 'bus-2'],
-    ]);
-    expect(told.tell({ kind: 'bus_reset', incarnation: 'bus-2' })).toEqual(['nothing']);
+  it('ended the task there and then in edition 1', () => {
+    expect(reading(inEdition1({ pattern: 'direct' })).workflow).toMatchObject({
+      phase: 'failed',
+      failure: { code: 'ContextBudgetExceeded' },
+    });
   });
 });
 

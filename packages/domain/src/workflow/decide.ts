@@ -1,30 +1,26 @@
-import { attemptId, type AttemptId, ROOT_AGENT, stepId } from '../ids.ts';
+import { type AgentId, type AttemptId, type RequestId, ROOT_AGENT, stepId } from '../ids.ts';
 import { type Decision, nothing, unreachable } from '../decider.ts';
 import {
-  available,
-  costMicroUsd,
+  closingReserve,
   DEFAULT_ROOT,
-  type Figures,
-  likelyTokens,
+  EDITION_1_CALLS,
   type Limits,
-  mostTokens,
+  MAX_AGENTS,
+  MAX_DEPTH,
   NONE,
+  plus,
   ROOT_CEILING,
-  shortfall,
 } from '../mandate/mandate.ts';
-import { direct } from '../patterns/direct.ts';
-import type { OwedStep } from '../patterns/pattern.ts';
-import { refusal, type Refusal } from '../refusals.ts';
-import { backoffMs, RETRY, type RetryPolicy } from '../retry.ts';
-import type { AttemptSettled, StepRefused, TaskOptions, WorkflowEvent } from './events.ts';
+import { NEEDS_CHILDREN } from '../patterns/patterns.ts';
+import { refusal, type Refusal, type RefusalCode } from '../refusals.ts';
+import { advance } from './advance.ts';
+import { reserveAttempt, retryNow, settleAttempt, settleUnanswered, unansweredOutcome } from './attempts.ts';
+import type { DelegationTerms, WorkflowEvent } from './events.ts';
 import type { Circumstances, WorkflowInput } from './inputs.ts';
-import type { OpenAttempt, Step } from './steps.ts';
-import { type Agent, evolve, isOpen, type OpenStep, rootOf, type Workflow } from './workflow.ts';
+import { Story } from './story.ts';
+import { isOpen, isUnleased, rootOf, stopOf, type Workflow } from './workflow.ts';
 
-/** More tool calls than this in one model turn are refused one by one. */
-export const MAX_CALLS_PER_TURN = 32;
-/** Patterns that are built; the others are refused by name. */
-export const PATTERNS_BUILT = ['direct'] as const;
+type Submission = Extract<WorkflowInput, { kind: 'submit' }>;
 
 /**
  * What follows from an input: first the input itself as an event, then its consequences, until nothing more is owed.
@@ -41,6 +37,12 @@ export function decide(input: WorkflowInput, workflow: Workflow, circumstances: 
       return start(input, story);
     case 'result':
       return result(input, story);
+    case 'top_up':
+      return topUp(input, story);
+    case 'allowance':
+      return allowance(input, story);
+    case 'agent_timer':
+      return agentTimer(input.agent, story);
     case 'attempt_timer':
       return attemptTimer(input.attempt, story);
     case 'retry_timer':
@@ -51,29 +53,6 @@ export function decide(input: WorkflowInput, workflow: Workflow, circumstances: 
       return busReset(input.incarnation, story);
     default:
       return unreachable(input);
-  }
-}
-
-/** A decision being written: events so far and the state after them. Lives only inside one call of `decide`. */
-class Story {
-  readonly events: WorkflowEvent[] = [];
-  readonly now: number;
-  readonly bus: string;
-  workflow: Workflow;
-
-  constructor(workflow: Workflow, circumstances: Circumstances) {
-    this.workflow = workflow;
-    this.now = Math.max(workflow.at, circumstances.now);
-    this.bus = circumstances.bus;
-  }
-
-  tell(event: WorkflowEvent): void {
-    this.events.push(event);
-    this.workflow = evolve(this.workflow, event, this.now);
-  }
-
-  end(): Decision<WorkflowEvent> {
-    return { kind: 'events', events: this.events };
   }
 }
 
@@ -88,10 +67,7 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
     type: 'task.submitted',
     data: { request: input.request, source: input.source, bodyHash: input.bodyHash, taskBytes: input.taskBytes, options: input.options },
   });
-  const no = refuseOptions(
-    input.options,
-    input.environment.tools.map((tool) => tool.name),
-  );
+  const no = refuseOptions(input);
   const terms = input.environment.model;
   if (no !== undefined || terms === null) {
     const { code, message } = no ?? refusal('ModelUnknown', 'options.model names a model that is not in the catalogue.');
@@ -99,6 +75,8 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
     return story.end();
   }
   const wanted = input.options.tools;
+  const delegation = delegationTerms(input);
+  const limits = rootLimits(input, delegation, story.now);
   story.tell({
     type: 'mandate.granted',
     data: {
@@ -106,18 +84,34 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
       parent: null,
       depth: 0,
       role: input.environment.role,
-      limits: rootLimits(input.options, story.now),
+      limits,
       tools: input.environment.tools.filter((tool) => wanted === undefined || wanted.includes(tool.name)),
       catalogHash: input.environment.catalogHash,
       promptBaseBytes: input.environment.promptBaseBytes,
       model: terms,
       timing: input.environment.timing,
+      edition: input.environment.edition,
+      tier: input.environment.tier,
+      errand: null,
+      fingerprint: input.environment.fingerprint,
+      closing: input.environment.edition === 1 ? NONE : closingReserve(limits, terms.worstPrice),
+      delegation,
     },
   });
+  if (input.environment.lease) askAllowance(story, limits.moneyMicroUsd);
   if (input.options.pattern !== undefined) {
     story.tell({
       type: 'decision.made',
-      data: { agent: ROOT_AGENT, pattern: input.options.pattern, chosenBy: 'client', reasons: ['options.pattern'] },
+      data: {
+        agent: ROOT_AGENT,
+        pattern: input.options.pattern,
+        chosenBy: 'client',
+        reasons: ['options.pattern'],
+        weighed: [],
+        alternatives: [],
+        team: input.environment.team,
+        tuning: input.options.tuning ?? {},
+      },
     });
   } else {
     const root = rootOf(story.workflow);
@@ -126,34 +120,146 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
   return advance(story);
 }
 
-function refuseOptions(options: TaskOptions, granted: readonly string[]): Refusal | undefined {
+function refuseOptions({ options, environment }: Submission): Refusal | undefined {
   const ceilings = [
     ['maxCostMicroUsd', ROOT_CEILING.moneyMicroUsd],
     ['maxTokens', ROOT_CEILING.tokens],
     ['maxModelCalls', ROOT_CEILING.modelCalls],
     ['maxToolCalls', ROOT_CEILING.toolCalls],
     ['deadlineMs', ROOT_CEILING.deadlineMs],
+    ['maxDepth', MAX_DEPTH],
+    ['maxAgents', MAX_AGENTS.ceiling],
   ] as const;
   for (const [name, ceiling] of ceilings) {
     const asked = options[name];
     if (asked !== undefined && asked > ceiling)
       return refusal('MandateTooLarge', `options.${name} is ${asked}; the ceiling is ${ceiling}.`);
   }
-  if (options.pattern !== undefined && !(PATTERNS_BUILT as readonly string[]).includes(options.pattern)) {
-    return refusal('PatternUnknown', `Pattern ${options.pattern} cannot be run; these can: ${PATTERNS_BUILT.join(', ')}.`);
+  if (options.pattern !== undefined && options.pattern !== 'direct') {
+    if (environment.edition === 1) return refusal('PatternUnknown', `Pattern ${options.pattern} cannot be run; these can: direct.`);
+    if (NEEDS_CHILDREN.has(options.pattern) && delegationTerms({ options, environment }).maxDepth === 0)
+      return refusal('DelegationDepthExceeded', `Pattern ${options.pattern} sends children, and this task may not delegate.`);
   }
+  const granted = environment.tools.map((tool) => tool.name);
   const foreign = options.tools?.find((tool) => !granted.includes(tool));
   if (foreign !== undefined) return refusal('ToolNotAllowed', 'options.tools names a tool that this tenant was not granted.');
   return undefined;
 }
 
-function rootLimits(options: TaskOptions, now: number): Limits {
+/** Whoever says less, client or operator, is right. */
+function delegationTerms({ options, environment }: Pick<Submission, 'options' | 'environment'>): DelegationTerms {
+  const { maxDepth, maxAgents, deepest } = environment.delegation;
+  return {
+    maxDepth: Math.min(MAX_DEPTH, maxDepth, options.maxDepth ?? MAX_DEPTH),
+    maxAgents: Math.min(maxAgents, options.maxAgents ?? MAX_AGENTS.default),
+    deepest,
+  };
+}
+
+/** What the account is to lease, for as long as anything of it can be spent. */
+function askAllowance(story: Story, moneyMicroUsd: number): void {
+  const root = rootOf(story.workflow);
+  if (root === undefined) return;
+  const { timing, model } = root.granted;
+  story.tell({
+    type: 'allowance.asked',
+    data: {
+      number: (story.workflow.allowance?.asked.number ?? 0) + 1,
+      moneyMicroUsd,
+      // An attempt that is reserved at the last moment is settled by then.
+      expiresAt: root.mandate.limits.deadlineAt + timing.queueMs + Math.max(timing.llmMs, timing.toolMs) + 2 * timing.graceMs,
+      model: model.model,
+    },
+  });
+}
+
+/** More for the root; whatever had run out goes on exactly where it stopped. */
+function topUp(input: Extract<WorkflowInput, { kind: 'top_up' }>, story: Story): Decision<WorkflowEvent> {
+  const { workflow } = story;
+  const root = rootOf(workflow);
+  if (root === undefined) return refused(refusal('WorkflowUnknown', 'There is no such workflow to top up.'));
+  if (workflow.topUps.has(input.request)) return nothing('this top-up was already taken');
+  const resumable = workflow.phase === 'failed' && RESUMABLE.has(workflow.failure?.code ?? '') && root.granted.edition > 1;
+  if (workflow.phase !== 'running' && !resumable) {
+    return refused(
+      refusal('NotResumable', `The workflow is ${workflow.phase}${workflow.failure === undefined ? '' : ` (${workflow.failure.code})`}.`),
+    );
+  }
+  if (workflow.phase === 'running' && workflow.allowance?.waiting === true)
+    return refused(refusal('NotResumable', 'The account of the tenant has not answered for this workflow yet.'));
+  const { limits } = root.mandate;
+  const more = plus(limits, input.added);
+  const deadlineAt = input.deadlineMs === undefined ? limits.deadlineAt : Math.max(story.now, limits.deadlineAt) + input.deadlineMs;
+  const tooMuch = (['moneyMicroUsd', 'tokens', 'modelCalls', 'toolCalls'] as const).find((name) => more[name] > ROOT_CEILING[name]);
+  if (tooMuch !== undefined)
+    return refused(
+      refusal('MandateTooLarge', `The mandate would be ${more[tooMuch]} ${tooMuch}; the ceiling is ${ROOT_CEILING[tooMuch]}.`),
+    );
+  if (deadlineAt <= story.now) return refused(refusal('DeadlineExceeded', 'The deadline has passed: give more time with deadlineMs.'));
+  if (deadlineAt > story.now + ROOT_CEILING.deadlineMs)
+    return refused(refusal('MandateTooLarge', `The deadline would be more than ${ROOT_CEILING.deadlineMs} ms from now.`));
+  story.tell({ type: 'mandate.topped_up', data: { request: input.request, added: input.added, deadlineAt } });
+  if (workflow.allowance !== undefined) {
+    askAllowance(
+      story,
+      isUnleased(workflow) ? Math.max(0, more.moneyMicroUsd - root.mandate.spent.moneyMicroUsd) : input.added.moneyMicroUsd,
+    );
+  }
+  // It ended before it was known what the task is.
+  if (root.decision === undefined && workflow.steps.size === 0)
+    reserveAttempt(story, root, { kind: 'analyze' }, stepId(ROOT_AGENT, root.stepCount + 1), 1);
+  return advance(story);
+}
+
+/** A workflow that ended for one of these has work left that more of it would carry on. */
+export const RESUMABLE: ReadonlySet<string> = new Set<RefusalCode>([
+  'CostBudgetExceeded',
+  'TokenBudgetExceeded',
+  'ModelCallBudgetExceeded',
+  'DeadlineExceeded',
+  'SpendingFrozen',
+  'QuotaExceeded',
+]);
+
+function allowance(input: Extract<WorkflowInput, { kind: 'allowance' }>, story: Story): Decision<WorkflowEvent> {
+  const { workflow } = story;
+  const { number, granted, code, message } = input;
+  if (!isOpen(workflow) || workflow.allowance?.asked.number !== number || !workflow.allowance.waiting)
+    return nothing('that allowance is not waited for');
+  const why = { ...(code === undefined ? {} : { code }), ...(message === undefined ? {} : { message }) };
+  story.tell({ type: 'allowance.answered', data: { number, granted, ...why } });
+  if (!granted && number === 1) failForWant(story, code ?? 'QuotaExceeded', message ?? 'The account of the tenant has nothing left.');
+  return advance(story);
+}
+
+/** The whole task fails before anything was spent. */
+function failForWant(story: Story, code: RefusalCode, message: string): void {
+  story.tell({ type: 'agent.stopped', data: { agent: ROOT_AGENT, as: 'failed', code, message } });
+}
+
+function agentTimer(id: AgentId, story: Story): Decision<WorkflowEvent> {
+  const agent = story.workflow.agents.get(id);
+  if (agent === undefined || agent.end !== undefined || stopOf(story.workflow, agent) !== undefined)
+    return nothing('the agent has ended or is ending');
+  if (story.workflow.phase !== 'running' || story.now < agent.mandate.limits.deadlineAt) return nothing('the agent still has time');
+  story.tell({ type: 'timer.fired', data: { timer: 'agent', agent: id } });
+  story.tell({
+    type: 'agent.stopped',
+    data: { agent: id, as: 'failed', code: 'DeadlineExceeded', message: 'The deadline of the agent has passed.' },
+  });
+  return advance(story);
+}
+
+const refused = (no: Refusal): Decision<never> => ({ kind: 'refused', refusal: no });
+
+function rootLimits({ options, environment }: Submission, { maxDepth }: DelegationTerms, now: number): Limits {
+  const calls = environment.edition === 1 ? EDITION_1_CALLS : DEFAULT_ROOT;
   return {
     moneyMicroUsd: options.maxCostMicroUsd ?? DEFAULT_ROOT.moneyMicroUsd,
     tokens: options.maxTokens ?? DEFAULT_ROOT.tokens,
-    modelCalls: options.maxModelCalls ?? DEFAULT_ROOT.modelCalls,
-    toolCalls: options.maxToolCalls ?? DEFAULT_ROOT.toolCalls,
-    children: DEFAULT_ROOT.children,
+    modelCalls: options.maxModelCalls ?? calls.modelCalls,
+    toolCalls: options.maxToolCalls ?? calls.toolCalls,
+    children: maxDepth === 0 ? 0 : DEFAULT_ROOT.children,
     contextTokens: DEFAULT_ROOT.contextTokens,
     deadlineAt: now + (options.deadlineMs ?? DEFAULT_ROOT.deadlineMs),
   };
@@ -164,13 +270,25 @@ function cancel(input: Extract<WorkflowInput, { kind: 'cancel' }>, story: Story)
   if (phase === 'absent') return { kind: 'refused', refusal: refusal('WorkflowUnknown', 'There is no such workflow to cancel.') };
   if (phase === 'cancelled' || ending?.as === 'cancelled') return nothing('it is already cancelled or being cancelled');
   if (!isOpen(story.workflow)) return { kind: 'refused', refusal: refusal('WorkflowEnded', `The workflow is already ${phase}.`) };
+  if (input.agent !== undefined) return cancelAgent(input.agent, input.request, story);
   story.tell({ type: 'cancel.requested', data: { request: input.request } });
+  return advance(story);
+}
+
+/** One child and whoever works for it; its parent hears of it and decides what then. */
+function cancelAgent(id: AgentId, request: RequestId, story: Story): Decision<WorkflowEvent> {
+  const agent = story.workflow.agents.get(id);
+  if (agent === undefined || agent.parent === null) return refused(refusal('WorkflowUnknown', `There is no child ${id} in this workflow.`));
+  if (agent.end !== undefined || stopOf(story.workflow, agent) !== undefined) return nothing('the agent has ended or is ending');
+  story.tell({ type: 'cancel.requested', data: { request, agent: id } });
+  story.tell({ type: 'agent.stopped', data: { agent: id, as: 'cancelled', code: 'Cancelled', message: 'The agent was cancelled.' } });
   return advance(story);
 }
 
 function start(input: Extract<WorkflowInput, { kind: 'start' }>, story: Story): Decision<WorkflowEvent> {
   const attempt = story.workflow.attempts.get(input.attempt);
-  if (attempt === undefined || story.workflow.phase === 'ending') {
+  const agent = attempt === undefined ? undefined : story.workflow.agents.get(attempt.agent);
+  if (attempt === undefined || agent === undefined || story.workflow.phase === 'ending' || stopOf(story.workflow, agent) !== undefined) {
     return { kind: 'refused', refusal: refusal('AttemptNotLive', `Attempt ${input.attempt} is not open for a start.`) };
   }
   if (attempt.runner === input.runner) return nothing('this runner was already allowed to start');
@@ -193,7 +311,7 @@ function result(input: Extract<WorkflowInput, { kind: 'result' }>, story: Story)
   // A worker can lose a call, but only the record says whether one that must not be repeated was started.
   const outcome = input.outcome === 'lost' ? unansweredOutcome(attempt) : input.outcome;
   settleAttempt(story, attempt, { ...input, outcome });
-  return advance(story);
+  return advance(story, input.team);
 }
 
 function lateResult(input: Extract<WorkflowInput, { kind: 'result' }>, story: Story): Decision<WorkflowEvent> {
@@ -246,270 +364,4 @@ function busReset(incarnation: string, story: Story): Decision<WorkflowEvent> {
   story.tell({ type: 'bus.reset', data: { incarnation } });
   for (const attempt of exposed) settleUnanswered(story, attempt);
   return advance(story);
-}
-
-function settleUnanswered(story: Story, attempt: OpenAttempt): void {
-  const outcome = unansweredOutcome(attempt);
-  settleAttempt(story, attempt, { outcome });
-}
-
-function unansweredOutcome(attempt: OpenAttempt): 'lost' | 'unknown' | 'expired' {
-  if (attempt.owes.kind !== 'tool' || attempt.owes.effect !== 'non_idempotent') return 'lost';
-  // Its start is committed here before it runs: without that start it never ran, and now never will.
-  return attempt.runner === undefined ? 'expired' : 'unknown';
-}
-
-type Ended = Pick<Extract<WorkflowInput, { kind: 'result' }>, 'outcome' | 'answer' | 'failure' | 'worker' | 'durationMs'>;
-
-function settleAttempt(story: Story, attempt: OpenAttempt, ended: Ended): void {
-  const retryAt = retryTime(story, attempt, ended);
-  const { spent, settledAt } = settlement(attempt, ended);
-  const data: AttemptSettled = {
-    attempt: attempt.id,
-    step: attempt.step,
-    agent: attempt.agent,
-    outcome: ended.outcome,
-    final: retryAt === undefined,
-    spent,
-    settledAt,
-    ...(ended.answer === undefined ? {} : { answer: ended.answer }),
-    ...(ended.failure === undefined ? {} : { failure: ended.failure }),
-    ...(ended.worker === undefined ? {} : { worker: ended.worker }),
-    ...(ended.durationMs === undefined ? {} : { durationMs: ended.durationMs }),
-  };
-  story.tell({ type: 'attempt.settled', data });
-  if (retryAt === undefined) return;
-  if (retryAt > story.now) {
-    story.tell({ type: 'retry.scheduled', data: { step: attempt.step, attempt: attempt.number + 1, dueAt: retryAt } });
-    return;
-  }
-  const step = story.workflow.steps.get(attempt.step);
-  if (step !== undefined) retryNow(story, step);
-}
-
-/** When the step is tried again, or `undefined` when it ended with this attempt. */
-function retryTime(story: Story, attempt: OpenAttempt, ended: Ended): number | undefined {
-  if (story.workflow.phase !== 'running') return undefined;
-  const policy: RetryPolicy = RETRY[attempt.owes.kind];
-  if (attempt.number >= policy.maxAttempts || !mayRepeat(attempt, ended)) return undefined;
-  const waitMs = ended.outcome === 'failed' ? backoffMs(policy, attempt.number, attempt.id, ended.failure?.retryAfterMs) : 0;
-  const deadline = story.workflow.agents.get(attempt.agent)?.mandate.limits.deadlineAt ?? 0;
-  return story.now + waitMs < deadline ? story.now + waitMs : undefined;
-}
-
-function mayRepeat(attempt: OpenAttempt, ended: Ended): boolean {
-  if (ended.outcome === 'expired') return true;
-  const repeatable = attempt.owes.kind !== 'tool' || attempt.owes.effect !== 'non_idempotent';
-  if (ended.outcome === 'lost') return repeatable;
-  if (ended.outcome !== 'failed' || ended.failure === undefined || !ended.failure.retryable) return false;
-  return repeatable || ended.failure.billed === 'no';
-}
-
-function settlement(attempt: OpenAttempt, ended: Ended): { readonly spent: Figures; readonly settledAt: AttemptSettled['settledAt'] } {
-  if (ended.answer !== undefined) return { spent: actual(ended.answer), settledAt: 'actual' };
-  const provablyFree = ended.outcome === 'expired' || ended.failure?.billed === 'no';
-  if (provablyFree || attempt.owes.kind === 'analyze') return { spent: NONE, settledAt: 'nothing' };
-  return { spent: attempt.reservation, settledAt: 'worst_case' };
-}
-
-function actual(answer: NonNullable<Ended['answer']>): Figures {
-  switch (answer.kind) {
-    case 'analyze':
-      return NONE;
-    case 'tool':
-      return { ...NONE, toolCalls: 1 };
-    case 'llm':
-      return {
-        moneyMicroUsd: answer.costMicroUsd,
-        tokens: answer.usage.inputTokens + answer.usage.outputTokens,
-        modelCalls: 1,
-        toolCalls: 0,
-      };
-    default:
-      return unreachable(answer);
-  }
-}
-
-function retryNow(story: Story, step: OpenStep): void {
-  const agent = story.workflow.agents.get(step.agent);
-  if (agent !== undefined) reserveOrRefuse(story, agent, step.owes, step.id, step.attempts + 1);
-}
-
-/** Everything that is owed now, in order, until nothing is left to decide. */
-function advance(story: Story): Decision<WorkflowEvent> {
-  const { workflow } = story;
-  if (workflow.phase === 'ending') return finish(story);
-  const root = rootOf(workflow);
-  if (workflow.phase !== 'running' || root === undefined) return story.end();
-  if (root.decision === undefined) chooseFromAnalysis(story);
-  for (let moved = true; moved; ) moved = oweSteps(story);
-  return concludeRoot(story);
-}
-
-/** Once the analysis has ended, however it ended. A failed analysis never stops a task. */
-function chooseFromAnalysis(story: Story): void {
-  if (story.workflow.steps.size > 0) return;
-  const settled = story.events.find((event) => event.type === 'attempt.settled' && event.data.final);
-  const analysis =
-    settled?.type === 'attempt.settled' && settled.data.answer?.kind === 'analyze' ? settled.data.answer.analysis : undefined;
-  story.tell({
-    type: 'decision.made',
-    data:
-      analysis === undefined
-        ? { agent: ROOT_AGENT, pattern: 'direct', chosenBy: 'default', reasons: ['analysis.unavailable'] }
-        : {
-            agent: ROOT_AGENT,
-            pattern: 'direct',
-            chosenBy: 'analysis',
-            reasons: [`tier.${analysis.tier}`, `type.${analysis.taskType}`, 'pattern.direct.only_one_built'],
-          },
-  });
-}
-
-/** Reserves what the agents' patterns owe. @returns whether anything was decided. */
-function oweSteps(story: Story): boolean {
-  let moved = false;
-  for (const { id } of [...story.workflow.agents.values()]) {
-    const work = story.workflow.agents.get(id)?.work;
-    if (work === undefined) continue;
-    for (const [position, owed] of direct.pending(work).entries()) {
-      const agent = story.workflow.agents.get(id);
-      if (agent === undefined) break;
-      takeUp(story, agent, owed, position);
-      moved = true;
-    }
-  }
-  return moved;
-}
-
-function takeUp(story: Story, agent: Agent, owed: OwedStep, position: number): void {
-  const step = stepId(agent.id, agent.stepCount + 1);
-  if (owed.kind === 'llm') {
-    reserveOrRefuse(story, agent, { kind: 'llm', promptBytes: owed.promptBytes, messages: owed.messages }, step, 1);
-    return;
-  }
-  const tool = agent.granted.tools.find((granted) => granted.name === owed.tool);
-  const no =
-    tool === undefined
-      ? refusal('ToolNotAllowed', 'This tool is not in the scope of the mandate.')
-      : position >= MAX_CALLS_PER_TURN
-        ? refusal('TooManyCallsInOneTurn', `At most ${MAX_CALLS_PER_TURN} tool calls are run per turn.`)
-        : undefined;
-  if (tool === undefined || no !== undefined) {
-    const { code, message } = no ?? refusal('ToolNotAllowed', '');
-    story.tell({ type: 'step.refused', data: { agent: agent.id, step, code, message, call: owed.call } });
-    return;
-  }
-  reserveOrRefuse(story, agent, { kind: 'tool', tool: tool.name, effect: tool.effect, argsAt: owed.call }, step, 1);
-}
-
-function reserveOrRefuse(story: Story, agent: Agent, owes: Step, step: OpenStep['id'], number: number): void {
-  const no = refuseStep(agent, owes, story.now);
-  if (no === undefined) {
-    reserveAttempt(story, agent, owes, step, number);
-    return;
-  }
-  const call: StepRefused['call'] = owes.kind === 'tool' ? owes.argsAt : null;
-  story.tell({ type: 'step.refused', data: { agent: agent.id, step, code: no.code, message: no.message, call } });
-}
-
-function refuseStep(agent: Agent, owes: Step, now: number): Refusal | undefined {
-  const { limits } = agent.mandate;
-  if (now >= limits.deadlineAt) return refusal('DeadlineExceeded', 'The deadline of the mandate has passed.');
-  if (owes.kind === 'llm' && likelyTokens(owes.promptBytes) > limits.contextTokens) {
-    return refusal('ContextBudgetExceeded', `Agent context budget (${limits.contextTokens / 1000}k tokens) exceeded. Simplify subtask.`);
-  }
-  const short = shortfall(agent.mandate, reservationFor(agent, owes));
-  return short === undefined
-    ? undefined
-    : refusal(
-        short.code,
-        `The step needs ${short.wanted} ${short.dimension} at worst; ${Math.max(0, short.left)} are left of the mandate.`,
-      );
-}
-
-/** The most that one attempt can cost. */
-function reservationFor(agent: Agent, owes: Step): Figures {
-  switch (owes.kind) {
-    case 'analyze':
-      return NONE;
-    case 'tool':
-      return { ...NONE, toolCalls: 1 };
-    case 'llm': {
-      const { worstPrice, maxOutputTokens } = agent.granted.model;
-      const input = mostTokens(owes.promptBytes, owes.messages);
-      return {
-        moneyMicroUsd: costMicroUsd(worstPrice, input, maxOutputTokens),
-        tokens: input + maxOutputTokens,
-        modelCalls: 1,
-        toolCalls: 0,
-      };
-    }
-    default:
-      return unreachable(owes);
-  }
-}
-
-function reserveAttempt(story: Story, agent: Agent, owes: Step, step: OpenStep['id'], number: number): void {
-  const { timing } = agent.granted;
-  const timeoutMs = { analyze: timing.analyzeMs, llm: timing.llmMs, tool: timing.toolMs }[owes.kind];
-  const expiresAt = story.now + timing.queueMs;
-  story.tell({
-    type: 'attempt.reserved',
-    data: {
-      attempt: attemptId(step, number),
-      step,
-      agent: agent.id,
-      number,
-      owes,
-      reservation: reservationFor(agent, owes),
-      expiresAt,
-      timeoutMs,
-      deadlineAt: expiresAt + timeoutMs + timing.graceMs,
-      bus: story.bus,
-    },
-  });
-}
-
-function concludeRoot(story: Story): Decision<WorkflowEvent> {
-  const root = rootOf(story.workflow);
-  const outcome = root?.work === undefined ? undefined : direct.outcome(root.work);
-  if (root === undefined || outcome === undefined || story.workflow.attempts.size > 0) return story.end();
-  const ended = { spent: root.mandate.spent, steps: story.workflow.stepCount };
-  if (outcome.kind === 'answered') story.tell({ type: 'task.completed', data: { ...ended, answerAt: outcome.version } });
-  else
-    story.tell({
-      type: 'task.failed',
-      data: { ...ended, code: outcome.code, message: failureMessage(story, outcome.code), answerAt: outcome.partialAt },
-    });
-  return release(story);
-}
-
-function failureMessage(story: Story, code: string): string {
-  const told = story.events.findLast((event) => event.type === 'step.refused');
-  return told?.type === 'step.refused' ? told.data.message : `The model could not be asked: ${code}.`;
-}
-
-/** `cancelling` until every attempt is settled. */
-function finish(story: Story): Decision<WorkflowEvent> {
-  const { workflow } = story;
-  const root = rootOf(workflow);
-  if (workflow.attempts.size > 0 || workflow.ending === undefined || root === undefined) return story.end();
-  const ended = { spent: root.mandate.spent, steps: workflow.stepCount };
-  if (workflow.ending.as === 'cancelled') story.tell({ type: 'task.cancelled', data: ended });
-  else {
-    const partialAt = root.work?.turns.at(-1)?.version ?? null;
-    story.tell({
-      type: 'task.failed',
-      data: { ...ended, code: workflow.ending.code, message: workflow.ending.message, answerAt: partialAt },
-    });
-  }
-  return release(story);
-}
-
-function release(story: Story): Decision<WorkflowEvent> {
-  for (const agent of story.workflow.agents.values()) {
-    story.tell({ type: 'mandate.released', data: { agent: agent.id, returned: available(agent.mandate) } });
-  }
-  return story.end();
 }

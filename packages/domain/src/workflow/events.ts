@@ -1,7 +1,21 @@
 import type { AgentId, AttemptId, RequestId, StepId } from '../ids.ts';
 import type { Figures, Limits, WorstPrice } from '../mandate/mandate.ts';
 import type { RefusalCode } from '../refusals.ts';
-import type { Answer, GrantedTool, Outcome, Step, StepFailure } from './steps.ts';
+import type { Tuning } from '../patterns/pattern.ts';
+import type {
+  AgentEnd,
+  Answer,
+  Casting,
+  GrantedTool,
+  ModelTier,
+  Outcome,
+  Part,
+  PatternName,
+  Slot,
+  Step,
+  StepFailure,
+  TextRef,
+} from './steps.ts';
 
 /**
  * What happened to a workflow, in the past tense. Events carry facts; their content (task text, prompts, answers,
@@ -32,8 +46,33 @@ export type WorkflowEvent =
   | { readonly type: 'timer.fired'; readonly data: TimerFired }
   /** INPUT. The bus lost its storage: claims made on the old one prove nothing any more. */
   | { readonly type: 'bus.reset'; readonly data: { readonly incarnation: string } }
-  /** INPUT. content: { reason } */
-  | { readonly type: 'cancel.requested'; readonly data: { readonly request: RequestId } }
+  /** INPUT. content: { reason }. Without an agent the whole task. */
+  | { readonly type: 'cancel.requested'; readonly data: { readonly request: RequestId; readonly agent?: AgentId } }
+  /** A part of the mandate is nearly used up; the agent is told what is left. */
+  | { readonly type: 'mandate.warned'; readonly data: MandateWarned }
+  /** INPUT. The client gave more; what had run out is owed again. */
+  | { readonly type: 'mandate.topped_up'; readonly data: MandateToppedUp }
+  /** The tenant's account is asked to lease what the root mandate grants. */
+  | { readonly type: 'allowance.asked'; readonly data: Allowance }
+  /** INPUT. What the account said. */
+  | { readonly type: 'allowance.answered'; readonly data: AllowanceAnswered }
+  /** Another role goes on with the work of this agent. */
+  | {
+      readonly type: 'agent.handed_over';
+      readonly data: {
+        readonly agent: AgentId;
+        readonly from: string;
+        readonly to: Casting;
+        readonly call: { readonly version: number; readonly index: number };
+      };
+    }
+  /** It starts nothing more; it ends when its attempts are settled. */
+  | {
+      readonly type: 'agent.stopped';
+      readonly data: { readonly agent: AgentId; readonly as: 'failed' | 'cancelled'; readonly code: string; readonly message: string };
+    }
+  /** A child has come to its end; its parent hears of it. */
+  | { readonly type: 'agent.ended'; readonly data: { readonly agent: AgentId; readonly end: AgentEnd; readonly spent: Figures } }
   /** A tool call or model call that was not allowed. The model is told; nothing was spent. */
   | { readonly type: 'step.refused'; readonly data: StepRefused }
   | { readonly type: 'task.completed'; readonly data: TaskEnded & { readonly answerAt: number } }
@@ -69,6 +108,42 @@ export interface TaskOptions {
   readonly deadlineMs?: number;
   /** Only these of the tenant's tools. */
   readonly tools?: readonly string[];
+  /** How deep it may delegate: 0 not at all. At most 2; default what the operator allows. */
+  readonly maxDepth?: number;
+  /** Agents in all beside the root. */
+  readonly maxAgents?: number;
+  /** How the pattern is run. */
+  readonly tuning?: Tuning;
+}
+
+export interface MandateWarned {
+  readonly agent: AgentId;
+  readonly dimensions: readonly (keyof Figures | 'time')[];
+  readonly left: Figures;
+}
+
+/** What is added to the root mandate. */
+export interface MandateToppedUp {
+  readonly request: RequestId;
+  readonly added: Figures;
+  /** The new deadline (epoch ms). */
+  readonly deadlineAt: number;
+}
+
+export interface Allowance {
+  /** Of this workflow, from 1: a top-up asks again. */
+  readonly number: number;
+  readonly moneyMicroUsd: number;
+  /** Nothing of it is spent later than this (epoch ms). */
+  readonly expiresAt: number;
+  readonly model: string | null;
+}
+
+export interface AllowanceAnswered {
+  readonly number: number;
+  readonly granted: boolean;
+  readonly code?: RefusalCode;
+  readonly message?: string;
 }
 
 export interface MandateGranted {
@@ -84,6 +159,32 @@ export interface MandateGranted {
   readonly promptBaseBytes: number;
   readonly model: ModelTerms;
   readonly timing: Timing;
+  /** The edition of the rules that this workflow is decided by, for ever. 1: one agent, no delegation, no landing. */
+  readonly edition: 1 | 2;
+  readonly tier: ModelTier;
+  /** A child's task and its place; null for the root, whose task was submitted. */
+  readonly errand: GrantedErrand | null;
+  /** Keyed digest of the task's words. */
+  readonly fingerprint: string;
+  /** Put aside for the closing turn. */
+  readonly closing: Figures;
+  readonly delegation: DelegationTerms;
+}
+
+export interface GrantedErrand {
+  readonly task: TextRef;
+  readonly taskBytes: number;
+  readonly after: readonly AgentId[];
+  readonly slot: Slot;
+}
+
+/** How far a workflow may delegate. Configuration and clients only lower it. */
+export interface DelegationTerms {
+  readonly maxDepth: number;
+  /** Children in the whole workflow. */
+  readonly maxAgents: number;
+  /** What agents at depth 2 may do to the world. */
+  readonly deepest: 'read_only' | 'any';
 }
 
 /** At what terms model calls are reserved: recorded, so that a replay reserves the same. */
@@ -104,22 +205,26 @@ export interface Timing {
   readonly graceMs: number;
 }
 
-export const PATTERN_NAMES = [
-  'direct',
-  'sequential',
-  'parallel',
-  'router',
-  'orchestrator-workers',
-  'swarm',
-  'evaluator-optimizer',
-] as const;
-export type PatternName = (typeof PATTERN_NAMES)[number];
-
 export interface DecisionMade {
   readonly agent: AgentId;
   readonly pattern: PatternName;
-  readonly chosenBy: 'client' | 'analysis' | 'default';
+  readonly chosenBy: 'client' | 'analysis' | 'default' | 'parent' | 'fallback';
   readonly reasons: readonly string[];
+  /** All seven, best first, and why each was or was not chosen. Empty when nobody weighed them. */
+  readonly weighed: readonly WeighedPattern[];
+  /** What is tried next when this fails. */
+  readonly alternatives: readonly PatternName[];
+  readonly team: readonly Casting[];
+  readonly tuning: Tuning;
+}
+
+export interface WeighedPattern {
+  readonly pattern: PatternName;
+  /** 0 to 1. */
+  readonly score: number;
+  readonly reasons: readonly string[];
+  /** `not_possible`: the mandate does not allow it. */
+  readonly verdict: 'chosen' | 'alternative' | 'lower' | 'not_possible';
 }
 
 export interface AttemptReserved {
@@ -157,7 +262,9 @@ export interface AttemptSettled {
 export type TimerFired =
   | { readonly timer: 'attempt'; readonly attempt: AttemptId }
   | { readonly timer: 'retry'; readonly step: StepId; readonly attempt: number }
-  | { readonly timer: 'workflow' };
+  | { readonly timer: 'workflow' }
+  /** The deadline of a child. */
+  | { readonly timer: 'agent'; readonly agent: AgentId };
 
 export interface StepRefused {
   readonly agent: AgentId;
@@ -166,6 +273,10 @@ export interface StepRefused {
   readonly message: string;
   /** The tool call it answers; null for a model call. */
   readonly call: { readonly version: number; readonly index: number } | null;
+  /** The part of the work that the model call was for. */
+  readonly part?: Part;
+  /** The child that was not granted. */
+  readonly slot?: Slot;
 }
 
 export interface TaskEnded {

@@ -1,6 +1,8 @@
-import type { AttemptId, RequestId, StepId } from '../ids.ts';
-import type { GrantedTool, Answer, Outcome, StepFailure } from './steps.ts';
-import type { ModelTerms, TaskOptions, Timing } from './events.ts';
+import type { AgentId, AttemptId, RequestId, StepId } from '../ids.ts';
+import type { Figures } from '../mandate/mandate.ts';
+import type { RefusalCode } from '../refusals.ts';
+import type { Answer, Casting, GrantedTool, ModelTier, Outcome, StepFailure } from './steps.ts';
+import type { DelegationTerms, ModelTerms, TaskOptions, Timing } from './events.ts';
 
 /** What a workflow is told: a client's command, a worker's result, a timer, news of the bus. Facts only. */
 export type WorkflowInput =
@@ -13,7 +15,15 @@ export type WorkflowInput =
       readonly options: TaskOptions;
       readonly environment: Environment;
     }
-  | { readonly kind: 'cancel'; readonly request: RequestId }
+  | { readonly kind: 'cancel'; readonly request: RequestId; readonly agent?: AgentId }
+  | { readonly kind: 'top_up'; readonly request: RequestId; readonly added: Figures; readonly deadlineMs?: number }
+  | {
+      readonly kind: 'allowance';
+      readonly number: number;
+      readonly granted: boolean;
+      readonly code?: RefusalCode;
+      readonly message?: string;
+    }
   | { readonly kind: 'start'; readonly attempt: AttemptId; readonly runner: string }
   | {
       readonly kind: 'result';
@@ -23,7 +33,10 @@ export type WorkflowInput =
       readonly failure?: StepFailure;
       readonly worker?: string;
       readonly durationMs?: number;
+      /** With an analysis: who could do the work. Cast at the edge from the role catalogue, on the record in `decision.made`. */
+      readonly team?: readonly Casting[];
     }
+  | { readonly kind: 'agent_timer'; readonly agent: AgentId }
   | { readonly kind: 'attempt_timer'; readonly attempt: AttemptId }
   | { readonly kind: 'retry_timer'; readonly step: StepId; readonly attempt: number }
   | { readonly kind: 'workflow_timer' }
@@ -38,6 +51,15 @@ export interface Environment {
   /** Null when `options.model` names a model that is not in the catalogue. */
   readonly model: ModelTerms | null;
   readonly timing: Timing;
+  readonly edition: 1 | 2;
+  readonly tier: ModelTier;
+  /** Keyed digest of the task's words. */
+  readonly fingerprint: string;
+  readonly delegation: DelegationTerms;
+  /** For a pattern that the client chose: who could do the work. */
+  readonly team: readonly Casting[];
+  /** The tenant's account must lease what the root mandate grants. */
+  readonly lease: boolean;
 }
 
 /** Given with every input. `now` and `bus` are recorded in the events that depend on them. */
@@ -45,4 +67,6 @@ export interface Circumstances {
   readonly now: number;
   /** Incarnation of the bus whose claim store guards new attempts. */
   readonly bus: string;
+  /** Nothing new may be spent: the operator froze the tenant, or everybody. */
+  readonly frozen?: boolean;
 }

@@ -1,6 +1,6 @@
 import type { OpenAttempt } from './steps.ts';
-import type { TimerFired } from './events.ts';
-import { isOpen, rootOf, type Workflow } from './workflow.ts';
+import type { Allowance, TimerFired } from './events.ts';
+import { isOpen, rootOf, stopOf, type Workflow } from './workflow.ts';
 
 /**
  * Everything that is owed to the world now. Recomputed from state: takeover and healing dispatch from here,
@@ -12,6 +12,8 @@ export interface Pending {
   /** Attempts whose workers should stop. Repeated until they are settled. */
   readonly stop: readonly OpenAttempt[];
   readonly timers: readonly DueTimer[];
+  /** What the account is to be asked for. Asking again gets the same answer. */
+  readonly allowance?: Allowance;
 }
 
 export interface DueTimer {
@@ -29,5 +31,20 @@ export function pending(workflow: Workflow): Pending {
   }
   const root = rootOf(workflow);
   if (workflow.phase === 'running' && root !== undefined) timers.push({ at: root.mandate.limits.deadlineAt, fire: { timer: 'workflow' } });
-  return { dispatch: attempts, stop: workflow.phase === 'ending' ? attempts : [], timers };
+  for (const agent of workflow.agents.values()) {
+    if (agent.parent !== null && agent.end === undefined && stopOf(workflow, agent) === undefined)
+      timers.push({ at: agent.mandate.limits.deadlineAt, fire: { timer: 'agent', agent: agent.id } });
+  }
+  const { allowance } = workflow;
+  return {
+    dispatch: attempts,
+    stop: workflow.phase === 'ending' ? attempts : attempts.filter((attempt) => isStopped(workflow, attempt)),
+    timers: workflow.phase === 'running' ? timers : timers.filter(({ fire }) => fire.timer === 'attempt'),
+    ...(allowance?.waiting === true ? { allowance: allowance.asked } : {}),
+  };
+}
+
+function isStopped(workflow: Workflow, attempt: OpenAttempt): boolean {
+  const agent = workflow.agents.get(attempt.agent);
+  return agent !== undefined && stopOf(workflow, agent) !== undefined;
 }

@@ -1,7 +1,10 @@
-import type { WorkflowEvent } from './events.ts';
+import { ROOT_AGENT } from '../ids.ts';
+import { MAX_AGENTS, MAX_DEPTH } from '../mandate/mandate.ts';
+import type { EventData, ModelTerms, WorkflowEvent } from './events.ts';
 import type { Circumstances, Environment, WorkflowInput } from './inputs.ts';
 import { decide } from './decide.ts';
-import { ABSENT, evolve, type Workflow } from './workflow.ts';
+import type { Casting } from './steps.ts';
+import { ABSENT, evolve, rootOf, type Workflow } from './workflow.ts';
 
 /** One recorded decision: the input and its consequences, in order, with the time that was decided at. */
 export interface RecordedDecision {
@@ -34,7 +37,7 @@ export function replay(history: readonly RecordedDecision[]): Replay {
 
 function decideAgain(recorded: RecordedDecision, workflow: Workflow): readonly WorkflowEvent[] {
   const [first] = recorded.events;
-  const input = first === undefined ? undefined : inputOf(first, recorded.events);
+  const input = first === undefined ? undefined : inputOf(first, recorded, workflow);
   if (input === undefined) return [];
   const decision = decide(input, workflow, circumstancesOf(recorded));
   return decision.kind === 'events' ? decision.events : [];
@@ -49,15 +52,20 @@ function withoutCommandHash(event: WorkflowEvent): WorkflowEvent {
 
 function circumstancesOf(recorded: RecordedDecision): Circumstances {
   const reserved = recorded.events.find((event) => event.type === 'attempt.reserved');
-  return { now: recorded.at, bus: reserved?.type === 'attempt.reserved' ? reserved.data.bus : '' };
+  const frozen = recorded.events.some((event) => event.type === 'step.refused' && event.data.code === 'SpendingFrozen');
+  return { now: recorded.at, bus: reserved?.type === 'attempt.reserved' ? reserved.data.bus : '', frozen };
 }
 
-function inputOf(first: WorkflowEvent, events: readonly WorkflowEvent[]): WorkflowInput | undefined {
+function inputOf(first: WorkflowEvent, { events, at }: RecordedDecision, workflow: Workflow): WorkflowInput | undefined {
   switch (first.type) {
     case 'task.submitted':
       return { kind: 'submit', ...first.data, environment: environmentOf(events) };
     case 'cancel.requested':
-      return { kind: 'cancel', request: first.data.request };
+      return { kind: 'cancel', ...first.data };
+    case 'mandate.topped_up':
+      return { kind: 'top_up', request: first.data.request, added: first.data.added, ...timeAdded(first.data.deadlineAt, workflow, at) };
+    case 'allowance.answered':
+      return { kind: 'allowance', ...first.data };
     case 'attempt.started':
       return { kind: 'start', ...first.data };
     case 'attempt.settled': {
@@ -70,15 +78,13 @@ function inputOf(first: WorkflowEvent, events: readonly WorkflowEvent[]): Workfl
         ...(failure === undefined ? {} : { failure }),
         ...(worker === undefined ? {} : { worker }),
         ...(durationMs === undefined ? {} : { durationMs }),
+        team: teamOf(events),
       };
     }
     case 'attempt.answered_late':
       return lateAnswer(first.data);
     case 'timer.fired':
-      if (first.data.timer === 'attempt') return { kind: 'attempt_timer', attempt: first.data.attempt };
-      return first.data.timer === 'retry'
-        ? { kind: 'retry_timer', step: first.data.step, attempt: first.data.attempt }
-        : { kind: 'workflow_timer' };
+      return timerInput(first.data);
     case 'bus.reset':
       return { kind: 'bus_reset', incarnation: first.data.incarnation };
     default:
@@ -104,20 +110,61 @@ function lateAnswer(data: Extract<WorkflowEvent, { type: 'attempt.answered_late'
   return { kind: 'result', attempt: data.attempt, outcome: data.outcome, answer };
 }
 
+function timerInput(fired: EventData<'timer.fired'>): WorkflowInput {
+  switch (fired.timer) {
+    case 'attempt':
+      return { kind: 'attempt_timer', attempt: fired.attempt };
+    case 'retry':
+      return { kind: 'retry_timer', step: fired.step, attempt: fired.attempt };
+    case 'agent':
+      return { kind: 'agent_timer', agent: fired.agent };
+    case 'workflow':
+      return { kind: 'workflow_timer' };
+  }
+}
+
+/** The time that a top-up gave, from the deadline that it led to. */
+function timeAdded(deadlineAt: number, workflow: Workflow, at: number): { readonly deadlineMs?: number } {
+  const before = rootOf(workflow)?.mandate.limits.deadlineAt ?? 0;
+  return deadlineAt === before ? {} : { deadlineMs: deadlineAt - Math.max(at, before) };
+}
+
+const teamOf = (events: readonly WorkflowEvent[]): readonly Casting[] => {
+  const made = events.find((event) => event.type === 'decision.made' && event.data.agent === ROOT_AGENT);
+  return made?.type === 'decision.made' ? made.data.team : [];
+};
+
+/** The world as it stands in the events that came of it. */
 function environmentOf(events: readonly WorkflowEvent[]): Environment {
   const granted = events.find((event) => event.type === 'mandate.granted');
-  const timing = { queueMs: 0, analyzeMs: 0, llmMs: 0, toolMs: 0, graceMs: 0 };
-  const free = {
+  if (granted?.type !== 'mandate.granted') return rejectingEnvironment(events);
+  const { tools, catalogHash, promptBaseBytes, role, model, timing, edition, tier, fingerprint, delegation } = granted.data;
+  const lease = events.some((event) => event.type === 'allowance.asked');
+  return { tools, catalogHash, promptBaseBytes, role, model, timing, edition, tier, fingerprint, delegation, team: teamOf(events), lease };
+}
+
+/** A world in which the task is rejected for the reason on the record. */
+function rejectingEnvironment(events: readonly WorkflowEvent[]): Environment {
+  const rejected = events.find((event) => event.type === 'task.rejected');
+  const code = rejected?.type === 'task.rejected' ? rejected.data.code : undefined;
+  const free: ModelTerms = {
     model: null,
     priceVersion: '',
     worstPrice: { inputMicroUsdPerMillionTokens: 0, outputMicroUsdPerMillionTokens: 0 },
     maxOutputTokens: 1,
   };
-  if (granted?.type !== 'mandate.granted') {
-    const rejected = events.find((event) => event.type === 'task.rejected');
-    const modelUnknown = rejected?.type === 'task.rejected' && rejected.data.code === 'ModelUnknown';
-    return { tools: [], catalogHash: null, promptBaseBytes: 0, role: '', model: modelUnknown ? null : free, timing };
-  }
-  const { tools, catalogHash, promptBaseBytes, role, model } = granted.data;
-  return { tools, catalogHash, promptBaseBytes, role, model, timing: granted.data.timing };
+  return {
+    tools: [],
+    catalogHash: null,
+    promptBaseBytes: 0,
+    role: '',
+    model: code === 'ModelUnknown' ? null : free,
+    timing: { queueMs: 0, analyzeMs: 0, llmMs: 0, toolMs: 0, graceMs: 0 },
+    edition: code === 'PatternUnknown' ? 1 : 2,
+    tier: 'medium',
+    fingerprint: '',
+    delegation: { maxDepth: code === 'DelegationDepthExceeded' ? 0 : MAX_DEPTH, maxAgents: MAX_AGENTS.ceiling, deepest: 'read_only' },
+    team: [],
+    lease: false,
+  };
 }

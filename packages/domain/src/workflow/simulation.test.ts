@@ -1,183 +1,116 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { RequestId } from '../ids.ts';
-import { plus, NONE } from '../mandate/mandate.ts';
-import { decide } from './decide.ts';
-import type { WorkflowEvent } from './events.ts';
-import { environment, modelSays, submission, toolSays } from './given.ts';
-import type { WorkflowInput } from './inputs.ts';
-import { pending } from './pending.ts';
-import { type RecordedDecision, replay } from './replay.ts';
-import type { Answer, OpenAttempt } from './steps.ts';
-import { ABSENT, evolve, isOpen, type Workflow } from './workflow.ts';
+import type { Tuning } from '../patterns/pattern.ts';
+import { casting, environment, submission } from './given.ts';
+import { faultsAtTheEnd, type Fate, plainAnalysis, World } from './given-world.ts';
+import type { Environment } from './inputs.ts';
+import { replay } from './replay.ts';
+import { type Ask, type CallFacts, type Casting, PATTERN_NAMES, type PatternFit, type PlannedStep } from './steps.ts';
 
 /**
- * A whole world in miniature: a log with versions, owners that come and go and may believe too long that they own,
- * a bus that repeats, reorders and forgets, workers that claim and die. Every schedule is drawn by fast-check: a failure
- * prints its seed and path, and `MANDATE_SEED=<seed>` runs it again.
+ * Random schedules over the real `decide`, drawn by fast-check: a failure prints its seed and path, and
+ * `MANDATE_SEED=<seed>` runs it again; `MANDATE_RUNS=<n>` asks for more.
  */
-class World {
-  readonly log: RecordedDecision[] = [];
-  version = 0;
-  now = 1_000;
-  bus = 1;
-  /** Messages on the bus; delivered in any order, some twice. */
-  inbox: WorkflowInput[] = [];
-  commands: OpenAttempt[] = [];
-  readonly claims = new Map<string, number>();
-  readonly admitted = new Set<string>();
-  /** What each attempt really cost, by the world's own count: the oracle. */
-  billed = NONE;
-  readonly effects = new Map<string, number>();
-  owner: { state: Workflow; epoch: number } = { state: ABSENT, epoch: 1 };
-  stale: { state: Workflow; epoch: number } | undefined;
-  epoch = 1;
+const seed = process.env['MANDATE_SEED'] === undefined ? {} : { seed: Number(process.env['MANDATE_SEED']) };
+const runs = (usually: number): number => Number(process.env['MANDATE_RUNS'] ?? usually);
 
-  deliver(owner: { state: Workflow; epoch: number }, input: WorkflowInput): void {
-    const decision = decide(input, owner.state, { now: this.now, bus: `bus-${this.bus}` });
-    if (decision.kind !== 'events') return;
-    const at = Math.max(owner.state.at, this.now);
-    // The fence and the expected version: a stale owner's decision is void.
-    if (owner.epoch !== this.epoch || owner.state.version !== this.version) return;
-    this.log.push({ at, events: decision.events });
-    this.version += decision.events.length;
-    for (const event of decision.events) {
-      owner.state = evolve(owner.state, event, at);
-      this.invariants(owner.state, event);
-      if (event.type === 'attempt.reserved') this.dispatch(owner.state);
-    }
-  }
+const often = <A, B>(usual: A, rare: fc.Arbitrary<B>, weight = 5): fc.Arbitrary<A | B> =>
+  fc.oneof({ weight, arbitrary: fc.constant(usual) }, { weight: 1, arbitrary: rare });
 
-  dispatch(state: Workflow): void {
-    this.commands.push(...pending(state).dispatch);
-  }
-
-  /** A new process owns the partition: it knows only the log. */
-  takeOver(keepStale: boolean): void {
-    this.epoch += 1;
-    this.stale = keepStale ? this.owner : undefined;
-    const state = this.log.reduce((folded, { at, events }) => events.reduce((next, event) => evolve(next, event, at), folded), ABSENT);
-    this.owner = { state, epoch: this.epoch };
-    this.dispatch(state);
-  }
-
-  wipeBus(): void {
-    this.bus += 1;
-    this.claims.clear();
-    this.commands = [];
-    this.inbox = [];
-    this.deliver(this.owner, { kind: 'bus_reset', incarnation: `bus-${this.bus}` });
-    this.dispatch(this.owner.state);
-  }
-
-  /** A worker takes a command. `fate` decides whether it dies and what it answers. */
-  work(attempt: OpenAttempt, fate: Fate): void {
-    const nonIdempotent = attempt.owes.kind === 'tool' && attempt.owes.effect === 'non_idempotent';
-    if (nonIdempotent) {
-      const runner = `runner-${fate.runner}`;
-      this.deliver(this.owner, { kind: 'start', attempt: attempt.id, runner });
-      if (this.owner.state.attempts.get(attempt.id)?.runner !== runner) return;
-      // A process runs an attempt once; one that was started again has another name.
-      if (this.admitted.has(`${attempt.id}/${runner}`)) return;
-      this.admitted.add(`${attempt.id}/${runner}`);
-    } else {
-      if (attempt.bus !== `bus-${this.bus}`) return this.say(attempt, { outcome: 'lost' });
-      if (this.claims.has(attempt.id)) return this.say(attempt, { outcome: 'lost' });
-      this.claims.set(attempt.id, fate.runner);
-    }
-    if (this.now > attempt.expiresAt)
-      return this.say(attempt, { outcome: 'expired', failure: { code: 'expired', retryable: true, billed: 'no' } });
-    if (fate.dies === 'before the call') return;
-    if (fate.unbilled) return this.say(attempt, { outcome: 'failed', failure: { code: 'rate_limit', retryable: true, billed: 'no' } });
-    this.effects.set(attempt.id, (this.effects.get(attempt.id) ?? 0) + 1);
-    const answer = this.answerOf(attempt, fate);
-    if (answer.kind === 'llm')
-      this.billed = plus(this.billed, {
-        ...NONE,
-        moneyMicroUsd: answer.costMicroUsd,
-        tokens: answer.usage.inputTokens + answer.usage.outputTokens,
-        modelCalls: 1,
-      });
-    if (answer.kind === 'tool') this.billed = plus(this.billed, { ...NONE, toolCalls: 1 });
-    if (fate.dies === 'after the call') return;
-    this.say(attempt, { outcome: 'succeeded', answer });
-  }
-
-  answerOf(attempt: OpenAttempt, fate: Fate): Answer {
-    if (attempt.owes.kind === 'llm') return modelSays(...fate.tools.map((n) => ['files__read', 'mail__send', null][n] ?? null));
-    if (attempt.owes.kind === 'tool') return toolSays(fate.runner * 10);
-    return {
-      kind: 'analyze',
-      analysis: {
-        analyzerVersion: '1',
-        intent: 'analysis',
-        taskType: 'reasoning',
-        complexityScore: 1,
-        tier: 'simple',
-        capabilities: [],
-        estimatedSteps: 1,
-        confidence: 0.5,
-        language: 'en',
-        reasons: [],
-      },
-    };
-  }
-
-  say(attempt: OpenAttempt, result: Omit<Extract<WorkflowInput, { kind: 'result' }>, 'kind' | 'attempt'>): void {
-    this.inbox.push({ kind: 'result', attempt: attempt.id, ...result });
-  }
-
-  fireTimers(): void {
-    for (const timer of pending(this.owner.state).timers.filter(({ at }) => at <= this.now)) {
-      if (timer.fire.timer === 'attempt') this.deliver(this.owner, { kind: 'attempt_timer', attempt: timer.fire.attempt });
-      else if (timer.fire.timer === 'retry')
-        this.deliver(this.owner, { kind: 'retry_timer', step: timer.fire.step, attempt: timer.fire.attempt });
-      else this.deliver(this.owner, { kind: 'workflow_timer' });
-    }
-  }
-
-  /** Holds after every single event. */
-  invariants(state: Workflow, event: WorkflowEvent): void {
-    for (const agent of state.agents.values()) {
-      const { limits, reserved, spent } = agent.mandate;
-      for (const dimension of ['moneyMicroUsd', 'tokens', 'modelCalls', 'toolCalls'] as const) {
-        if (reserved[dimension] < 0) throw new Error(`${event.type}: reserved ${dimension} is negative`);
-        if (reserved[dimension] + spent[dimension] > limits[dimension]) throw new Error(`${event.type}: ${dimension} passes the mandate`);
-      }
-      if (agent.depth > 2) throw new Error('depth');
-    }
-  }
-}
-
-interface Fate {
-  readonly runner: number;
-  readonly dies: 'no' | 'before the call' | 'after the call';
-  readonly unbilled: boolean;
-  readonly tools: readonly number[];
-}
-
-const fate: fc.Arbitrary<Fate> = fc.record({
-  runner: fc.integer({ min: 0, max: 3 }),
-  dies: fc.oneof(
-    { weight: 6, arbitrary: fc.constant('no' as const) },
-    { weight: 1, arbitrary: fc.constant('before the call' as const) },
-    { weight: 1, arbitrary: fc.constant('after the call' as const) },
-  ),
-  unbilled: fc.oneof({ weight: 5, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
-  tools: fc.array(fc.integer({ min: 0, max: 2 }), { maxLength: 3 }),
+const toolCall: fc.Arbitrary<CallFacts> = fc.record({
+  tool: fc.constantFrom('files__read', 'files__put', 'mail__send', null),
+  argsBytes: fc.nat(50),
 });
 
+const fate = (calls: fc.Arbitrary<readonly CallFacts[]>): fc.Arbitrary<Fate> =>
+  fc.record({
+    runner: fc.nat(3),
+    dies: often('no' as const, fc.constantFrom('before the call' as const, 'after the call' as const)),
+    fails: often('no' as const, fc.constantFrom('unbilled' as const, 'unbilled' as const, 'for good' as const)),
+    heeds: often(true, fc.constant(false)),
+    bytes: often(20, fc.nat(60_000)),
+    words: fc.constantFrom('w1', 'w2', 'w3'),
+    percent: fc.nat(100),
+    calls,
+    plan: planCall,
+    choice: fc.oneof(role, nobody).map((to) => [asking({ kind: 'choose', to })]),
+    rating: fc
+      .constantFrom('poor' as const, 'fair' as const, 'good' as const, 'excellent' as const)
+      .map((rating) => [asking({ kind: 'rate', rating })]),
+  });
+
+const asking = (ask: Ask): CallFacts => ({ tool: null, argsBytes: 30, ask });
+/** Some use tools that nobody was granted. */
+const ROLES: readonly Casting[] = [
+  casting('researcher@1'),
+  casting('creator@1', ['files__read', 'files__put', 'mail__send']),
+  casting('reviewer@1', []),
+  casting('generalist@1', ['files__read', 'shell__run']),
+  { ...casting('talker@1', []), baseBytes: 60_000 },
+];
+const role = fc.constantFrom(...ROLES);
+const nobody = fc.constant(null);
+
+const errand = fc.record(
+  {
+    to: fc.oneof({ weight: 15, arbitrary: role }, { weight: 1, arbitrary: nobody }),
+    taskBytes: often(200, fc.nat(400_000), 8),
+    fingerprint: fc.constantFrom('f0', 'f1', 'f2', 'f3', 'f4'),
+    pattern: fc.constantFrom(...PATTERN_NAMES),
+    tools: often(['files__read'], fc.subarray(['files__read', 'files__put', 'mail__send', 'shell__run', null], { maxLength: 2 })),
+    sharePercent: often(30, fc.nat(150)),
+    moneyMicroUsd: often(100_000, fc.nat(600_000)),
+    estimateTokens: often(1_000, fc.nat(120_000)),
+  },
+  { requiredKeys: ['to', 'taskBytes', 'fingerprint'] },
+);
+
+const planCall: fc.Arbitrary<readonly CallFacts[]> = fc
+  .array(fc.tuple(errand, fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f'), fc.subarray(['a', 'b', 'c', 'z'], { maxLength: 2 })), {
+    maxLength: 5,
+  })
+  .chain((steps) => {
+    // Mostly a good plan: every id once, nothing that waits for a later step.
+    const good = steps.map(
+      ([one, , after], index): PlannedStep => ({
+        ...one,
+        id: `s${index}`,
+        after: index > 0 && after.length > 0 ? [`s${index - 1}`] : [],
+      }),
+    );
+    const any = steps.map(([one, id, after]): PlannedStep => ({ ...one, id, after }));
+    return fc.record({ kind: fc.constant('plan' as const), complete: fc.boolean(), steps: often(good, fc.constant(any)) });
+  })
+  .map((plan) => [asking(plan)]);
+
+const ask: fc.Arbitrary<CallFacts> = fc
+  .oneof(
+    { weight: 16, arbitrary: errand.map((one): Ask => ({ kind: 'delegate', ...one })) },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        kind: fc.constantFrom('consult', 'consult', 'transfer', 'transfer', 'transfer', 'choose'),
+        to: errand.map(({ to }) => to),
+      }),
+    },
+    { weight: 1, arbitrary: fc.constant<Ask>({ kind: 'invalid', problem: 'no task' }) },
+    { weight: 1, arbitrary: fc.constant<Ask>({ kind: 'rate', rating: 'good' }) },
+  )
+  .map(asking);
+
 type Turn =
-  | { readonly do: 'work'; readonly pick: number; readonly fate: Fate }
-  | { readonly do: 'work twice'; readonly pick: number; readonly fate: Fate }
+  | { readonly do: 'work' | 'work twice'; readonly pick: number; readonly fate: Fate }
   | { readonly do: 'deliver' | 'deliver twice' | 'lose a message' | 'deliver to a stale owner'; readonly pick: number }
-  | { readonly do: 'take over' | 'take over beside a stale owner' | 'redispatch' | 'wipe the bus' | 'cancel' }
+  | { readonly do: 'take over' | 'take over beside a stale owner' | 'redispatch' | 'wipe the bus' | 'cancel' | 'freeze' | 'thaw' }
+  | { readonly do: 'cancel an agent'; readonly pick: number }
+  | { readonly do: 'top up'; readonly request: number; readonly times: number; readonly deadlineMs: number }
+  | { readonly do: 'answer the account'; readonly granted: boolean }
   | { readonly do: 'wait'; readonly ms: number };
 
-const turn: fc.Arbitrary<Turn> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('work' as const), pick: fc.nat(50), fate }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('work twice' as const), pick: fc.nat(50), fate }) },
-  { weight: 8, arbitrary: fc.record({ do: fc.constant('deliver' as const), pick: fc.nat(50) }) },
+const ordinary = (fates: fc.Arbitrary<Fate>): readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Turn> }[] => [
+  { weight: 20, arbitrary: fc.record({ do: often('work' as const, fc.constant('work twice' as const)), pick: fc.nat(50), fate: fates }) },
+  { weight: 20, arbitrary: fc.record({ do: fc.constant('deliver' as const), pick: fc.nat(50) }) },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -189,94 +122,188 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({ do: fc.constantFrom('take over' as const, 'take over beside a stale owner' as const, 'redispatch' as const) }),
   },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('wipe the bus' as const, 'wipe the bus' as const, 'cancel' as const) }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.integer({ min: 0, max: 120_000 }) }) },
-);
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: often(1_000, fc.nat(120_000), 1) }) },
+  { weight: 1, arbitrary: fc.record({ do: often('wipe the bus' as const, fc.constant('cancel' as const), 4) }) },
+];
+/** So many of the ordinary turns spare the whole task. */
+const CALM = 5;
+const interventions: readonly { readonly weight: number; readonly arbitrary: fc.Arbitrary<Turn> }[] = [
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel an agent' as const), pick: fc.nat(20) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('top up' as const),
+      request: fc.nat(3),
+      times: fc.nat(5),
+      deadlineMs: fc.constantFrom(0, 600_000),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('freeze' as const, 'thaw' as const, 'thaw' as const) }) },
+];
 
-function play(world: World, step: Turn): void {
-  switch (step.do) {
+const answerOfTheAccount: { readonly weight: number; readonly arbitrary: fc.Arbitrary<Turn> } = {
+  weight: 4,
+  arbitrary: fc.record({ do: fc.constant('answer the account' as const), granted: often(true, fc.constant(false), 9) }),
+};
+
+function play(world: World, turn: Turn): void {
+  switch (turn.do) {
     case 'work':
     case 'work twice': {
-      const attempt = world.commands.splice(step.pick % Math.max(1, world.commands.length), 1)[0];
+      const attempt = world.commands.splice(turn.pick % Math.max(1, world.commands.length), 1)[0];
       if (attempt === undefined) return;
-      world.work(attempt, step.fate);
-      if (step.do === 'work twice') world.work(attempt, { ...step.fate, runner: (step.fate.runner + 1) % 4 });
+      world.work(attempt, turn.fate);
+      if (turn.do === 'work twice') world.work(attempt, { ...turn.fate, runner: (turn.fate.runner + 1) % 4 });
       return;
     }
     case 'deliver':
     case 'deliver twice':
     case 'lose a message':
     case 'deliver to a stale owner': {
-      const input = world.inbox.splice(step.pick % Math.max(1, world.inbox.length), 1)[0];
-      if (input === undefined || step.do === 'lose a message') return;
-      if (step.do === 'deliver to a stale owner' && world.stale !== undefined) {
+      const input = world.inbox.splice(turn.pick % Math.max(1, world.inbox.length), 1)[0];
+      if (input === undefined || turn.do === 'lose a message') return;
+      if (turn.do === 'deliver to a stale owner' && world.stale !== undefined) {
         world.deliver(world.stale, input);
         world.inbox.push(input);
         return;
       }
       world.deliver(world.owner, input);
-      if (step.do === 'deliver twice') world.deliver(world.owner, input);
+      if (turn.do === 'deliver twice') world.deliver(world.owner, input);
       return;
     }
     case 'take over':
-      return world.takeOver(false);
     case 'take over beside a stale owner':
-      return world.takeOver(true);
+      return world.takeOver(turn.do !== 'take over');
     case 'redispatch':
       return world.dispatch(world.owner.state);
     case 'wipe the bus':
       return world.wipeBus();
     case 'cancel':
-      return world.deliver(world.owner, { kind: 'cancel', request: 'c1' as RequestId });
+      return world.cancel();
+    case 'cancel an agent':
+      return world.cancel([...world.owner.state.agents.keys()][turn.pick]);
+    case 'top up': {
+      const { request, times, deadlineMs } = turn;
+      const added = { moneyMicroUsd: times * 20_000, tokens: times * 20_000, modelCalls: times, toolCalls: times };
+      return world.deliver(world.owner, {
+        kind: 'top_up',
+        request: `up${request}` as RequestId,
+        added,
+        ...(deadlineMs === 0 ? {} : { deadlineMs }),
+      });
+    }
+    case 'answer the account':
+      return world.answerAllowance(turn.granted);
+    case 'freeze':
+    case 'thaw':
+      world.frozen = turn.do === 'freeze';
+      return;
     case 'wait':
-      world.now += step.ms;
+      world.now += turn.ms;
       return world.fireTimers();
   }
 }
 
-/** Whatever happened, from here on all goes well: the work must come to an end. */
-function finishQuietly(world: World): void {
-  const quiet: Fate = { runner: 0, dies: 'no', unbilled: false, tools: [] };
-  for (let round = 0; round < 200 && isOpen(world.owner.state); round++) {
-    world.dispatch(world.owner.state);
-    for (const attempt of world.commands.splice(0)) world.work(attempt, quiet);
-    for (const input of world.inbox.splice(0)) world.deliver(world.owner, input);
-    world.now += 30_000;
-    world.fireTimers();
-  }
+const quiet: Fate = {
+  ...{ runner: 0, dies: 'no', fails: 'no', heeds: true, bytes: 20, words: 'w1', percent: 50 },
+  ...{ calls: [], plan: [], choice: [], rating: [] },
+};
+
+function endsWell(world: World, turns: readonly Turn[]): void {
+  for (const turn of turns) play(world, turn);
+  world.finishQuietly(quiet);
+  expect(faultsAtTheEnd(world)).toEqual([]);
+  const again = replay(world.log);
+  expect(again.kind === 'diverged' ? [again.recorded, again.decided] : 'same').toBe('same');
 }
 
 const limits = fc.record({
-  maxCostMicroUsd: fc.integer({ min: 0, max: 30_000 }),
-  maxToolCalls: fc.integer({ min: 0, max: 12 }),
-  maxModelCalls: fc.integer({ min: 0, max: 12 }),
+  maxCostMicroUsd: fc.nat(30_000),
+  maxToolCalls: fc.nat(12),
+  maxModelCalls: fc.nat(12),
   deadlineMs: fc.integer({ min: 1_000, max: 1_800_000 }),
 });
-const seed = process.env['MANDATE_SEED'] === undefined ? {} : { seed: Number(process.env['MANDATE_SEED']) };
-const RUNS = Number(process.env['MANDATE_RUNS'] ?? 3_000);
 
-describe(`over ${RUNS} random schedules of duplicates, reordering, deaths, takeovers and bus wipes`, () => {
-  it('never passes a mandate, never repeats an effect, always ends, bills at least what it spent, and replays the same', () => {
+describe(`over ${runs(3_000)} random schedules of duplicates, reordering, deaths, takeovers and bus wipes`, () => {
+  it('one agent never passes its mandate, never repeats an effect, always ends, and replays the same, in both editions', () => {
+    const turns = fc.array(fc.oneof(...ordinary(fate(fc.array(toolCall, { maxLength: 3 })))), { maxLength: 80 });
     fc.assert(
-      fc.property(limits, fc.boolean(), fc.array(turn, { maxLength: 80 }), (options, analyzed, turns) => {
+      fc.property(limits, fc.boolean(), fc.constantFrom(1 as const, 2 as const), turns, (options, analyzed, edition, schedule) => {
         const world = new World();
-        world.deliver(world.owner, { ...submission({ ...options, ...(analyzed ? {} : { pattern: 'direct' }) }), environment });
-        for (const step of turns) play(world, step);
-        finishQuietly(world);
-
-        const { state } = world.owner;
-        expect(isOpen(state)).toBe(false);
-        expect(state.attempts.size).toBe(0);
-        for (const count of world.effects.values()) expect(count).toBe(1);
-        const root = [...state.agents.values()][0];
-        for (const dimension of ['moneyMicroUsd', 'tokens', 'modelCalls', 'toolCalls'] as const) {
-          expect(root?.mandate.spent[dimension] ?? 0).toBeGreaterThanOrEqual(world.billed[dimension]);
-          expect(root?.mandate.reserved[dimension] ?? 0).toBe(0);
-        }
-        const again = replay(world.log);
-        expect(again.kind === 'diverged' ? [again.recorded, again.decided] : 'same').toBe('same');
+        const granted = { ...environment, edition };
+        world.deliver(world.owner, { ...submission({ ...options, ...(analyzed ? {} : { pattern: 'direct' }) }), environment: granted });
+        endsWell(world, schedule);
       }),
-      { numRuns: RUNS, ...seed },
+      { numRuns: runs(3_000), ...seed },
     );
-  }, 600_000);
+  }, 3_600_000);
+});
+
+const tuning: fc.Arbitrary<Tuning> = fc.record(
+  {
+    mode: fc.constantFrom('sections' as const, 'votes' as const),
+    votes: fc.integer({ min: 2, max: 10 }),
+    policy: fc.constantFrom('all' as const, 'quorum' as const, 'best_effort' as const),
+    quorum: fc.integer({ min: 1, max: 10 }),
+    planning: fc.constantFrom('full' as const, 'iterative' as const),
+    minimumRating: fc.constantFrom('fair' as const, 'good' as const, 'excellent' as const),
+    refinements: fc.nat(4),
+  },
+  { requiredKeys: [] },
+);
+const treeOptions = fc.record(
+  {
+    pattern: fc.constantFrom(...PATTERN_NAMES),
+    maxCostMicroUsd: often(2_000_000, fc.nat(300_000), 2),
+    maxTokens: often(2_000_000, fc.nat(400_000), 4),
+    maxModelCalls: often(120, fc.nat(60), 2),
+    maxToolCalls: fc.nat(40),
+    deadlineMs: often(1_800_000, fc.integer({ min: 1_000, max: 1_800_000 }), 2),
+    maxDepth: often(2, fc.nat(2)),
+    maxAgents: often(20, fc.nat(20)),
+    tuning,
+  },
+  { requiredKeys: ['maxCostMicroUsd', 'maxTokens', 'maxModelCalls', 'tuning'] },
+);
+const treeEnvironment: fc.Arbitrary<Environment> = fc.record({
+  ...(Object.fromEntries(Object.entries(environment).map(([key, value]) => [key, fc.constant(value)])) as {
+    [K in keyof Environment]: fc.Arbitrary<Environment[K]>;
+  }),
+  tools: fc.constant([...environment.tools, { name: 'files__put', effect: 'idempotent' }]),
+  delegation: fc.record({
+    maxDepth: often(2, fc.nat(4)),
+    maxAgents: often(20, fc.nat(60)),
+    deepest: often('read_only' as const, fc.constant('any' as const)),
+  }),
+  team: fc.shuffledSubarray([...ROLES]),
+  lease: often(false, fc.constant(true), 3),
+});
+const fit: fc.Arbitrary<PatternFit> = fc
+  .tuple(fc.shuffledSubarray([...PATTERN_NAMES], { minLength: 1 }), fc.nat(9))
+  .map(([order, drop]) => ({
+    table: 't1',
+    scores: order.map((pattern, place) => ({ pattern, score: 0.9 - (place * drop) / 10, reasons: [] })),
+  }));
+
+describe(`over ${runs(1_500)} random delegation trees with the same faults, and cancels, top-ups, freezes and allowances`, () => {
+  it('no agent passes its mandate, depth, number or tools; the tree spends what its root says; it always ends and replays the same', () => {
+    const calls = fc.oneof(
+      { weight: 5, arbitrary: fc.constant([]) },
+      { weight: 9, arbitrary: fc.array(ask, { minLength: 1, maxLength: 5 }) },
+      { weight: 3, arbitrary: fc.array(toolCall, { minLength: 1, maxLength: 3 }) },
+      { weight: 1, arbitrary: fc.array(ask, { minLength: 12, maxLength: 14 }) },
+    );
+    const long = { maxLength: 150, size: 'max' } as const;
+    const calm = fc.array(fc.oneof(...ordinary(fate(calls)).slice(0, CALM), answerOfTheAccount), long);
+    const stormy = fc.array(fc.oneof(...ordinary(fate(calls)), ...interventions, answerOfTheAccount), long);
+    const turns = fc.noBias(fc.oneof({ weight: 3, arbitrary: calm }, { weight: 2, arbitrary: stormy }));
+    fc.assert(
+      fc.property(treeOptions, treeEnvironment, fit, turns, (options, granted, fitting, schedule) => {
+        const world = new World({ ...plainAnalysis, fit: fitting }, granted.team);
+        world.deliver(world.owner, { ...submission(options), environment: granted });
+        endsWell(world, schedule);
+      }),
+      { numRuns: runs(1_500), ...seed },
+    );
+  }, 3_600_000);
 });
