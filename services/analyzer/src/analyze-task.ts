@@ -12,17 +12,21 @@ import {
   CAPABILITIES_OF_TYPE,
   CAPABILITY_TERMS,
   CONSTRAINT_TERMS,
+  DESCRIBING_WORDS,
   EFFORT_OF_INTENT,
   ENGLISH_WORDS,
   FLAG_TERMS,
   HARD_TERMS,
   INTENT_TERMS,
+  NEGATIONS,
   OTHER_LANGUAGES,
   TASK_TYPE_TERMS,
+  TOPIC_WORDS,
   TYPE_OF_INTENT,
   type WeightedTerms,
 } from './lexicon.ts';
-import { indexTerms, isNegated, matchTerms, type TermIndex, type TermMatch } from './match-lexicon.ts';
+import { comesAfter, indexTerms, isConditional, matchTerms, type TermIndex, type TermMatch } from './match-lexicon.ts';
+import { requestOf } from './request.ts';
 import {
   CAPABILITIES,
   INTENTS,
@@ -69,20 +73,21 @@ type Evidence<Claim extends string> = ReadonlyMap<Claim, readonly TermMatch[]>;
 
 /**
  * Analyses a task. Pure, linear in the text, never throws; of a text above 32 Ki
- * characters only the beginning counts, and `truncated` says so.
+ * characters only the beginning counts, and `truncated` says so. Material that the
+ * task is about (`request.ts`) counts for nothing.
  *
  * @example
  * analyzeTask('Write unit tests for the parser').intent; // 'testing'
  */
 export function analyzeTask(text: string): TaskAnalysis {
   const truncated = text.length > MAX_ANALYSED_LENGTH;
-  const tokens = tokenize(truncated ? text.slice(0, MAX_ANALYSED_LENGTH) : text);
+  const tokens = tokenize(requestOf(truncated ? text.slice(0, MAX_ANALYSED_LENGTH) : text));
   const reading = { tokens, clauses: findClauses(tokens), wordCount: tokens.filter(({ kind }) => kind === 'word').length };
   const intents = evidenceFor(reading, INTENTS, intentIndexes);
   const types = evidenceFor(reading, TASK_TYPES, typeIndexes);
-  const isEnglish = readsAsEnglish(reading, intents, types);
-  const complexity = judgeComplexity(reading, intents);
   const { flags, reasons: flagReasons } = judgeFlags(reading);
+  const isEnglish = readsAsEnglish(reading, [intents, types], flagReasons.length > 0);
+  const complexity = judgeComplexity(reading, intents);
   const shared = {
     analyzerVersion: ANALYZER_VERSION,
     flags,
@@ -115,10 +120,10 @@ export function analyzeTask(text: string): TaskAnalysis {
     confidence: judgeConfidence(intentRanks, typeRanks, verdict.intent, taskType),
     language: 'en',
     reasons: [
+      ...flagReasons,
       ...[verdict.intent, ...verdict.secondaryIntents].flatMap((intent) => reasonsFor(`intent:${intent}`, intents.get(intent))),
       ...reasonsFor(`taskType:${taskType}`, types.get(taskType)),
       ...needed.reasons,
-      ...flagReasons,
       ...complexity.reasons,
     ],
   };
@@ -145,9 +150,14 @@ function ranked<Claim extends string>(reading: Reading, evidence: Evidence<Claim
   return scores.toSorted(([, left], [, right]) => right - left);
 }
 
-function scoreOf({ tokens, clauses }: Reading, matches: readonly TermMatch[]): number {
+/** Where the first clause begins. */
+function firstStartOf({ tokens, clauses }: Reading): number {
   const [firstHead] = clauses.heads;
-  const firstStart = firstHead === undefined ? -1 : tokens[firstHead]?.start;
+  return firstHead === undefined ? -1 : (tokens[firstHead]?.start ?? -1);
+}
+
+function scoreOf(reading: Reading, matches: readonly TermMatch[]): number {
+  const firstStart = firstStartOf(reading);
   return matches.reduce(
     (sum, { weight, isHead, start }) => sum + weight * (start === firstStart ? FIRST_HEAD_BONUS : isHead ? HEAD_BONUS : 1),
     0,
@@ -250,24 +260,30 @@ function tierOf(score: number): ComplexityTier {
 
 function judgeFlags(reading: Reading): { flags: TaskFlags; reasons: Reason[] } {
   const found = evidenceFor(reading, FLAGS, flagIndexes);
-  const kept = new Map(
-    FLAGS.map((flag) => [
-      flag,
-      (found.get(flag) ?? []).filter(({ start, ruleId }) => ruleId.endsWith('.without-delay') || !isNegated(reading.tokens, start)),
-    ]),
+  const reasons = FLAGS.flatMap((flag) =>
+    reasonsFor(
+      `flag:${flag}`,
+      (found.get(flag) ?? []).filter((match) => speaks(flag, match, reading)),
+    ),
   );
-  const has = (flag: keyof TaskFlags) => (kept.get(flag)?.length ?? 0) > 0;
   const numbered = reading.tokens.find(({ kind, text }) => kind === 'item' && /\d/.test(text));
-  const reasons = FLAGS.flatMap((flag) => reasonsFor(`flag:${flag}`, kept.get(flag)));
-  if (numbered) reasons.push({ claim: 'flag:ordered', ruleId: 'flag.ordered.numbered-list', start: numbered.start, end: numbered.end });
-  const flags = {
-    urgent: has('urgent'),
-    ordered: has('ordered') || numbered !== undefined,
-    parallelizable: has('parallelizable'),
-    iterative: has('iterative'),
-    needsHuman: has('needsHuman'),
-  };
+  if (numbered) {
+    const { start, end } = numbered;
+    for (const flag of ['ordered', 'staged']) reasons.push({ claim: `flag:${flag}`, ruleId: `flag.${flag}.numbered-list`, start, end });
+  }
+  const claimed = new Set(reasons.map(({ claim }) => claim));
+  const flags = Object.fromEntries(FLAGS.map((flag) => [flag, claimed.has(`flag:${flag}`)])) as unknown as TaskFlags;
   return { flags, reasons };
+}
+
+/** False for words that are taken back ("not urgent"), are the topic, describe, name a case or ask only by the way. */
+function speaks(flag: keyof TaskFlags, { ruleId, start }: TermMatch, reading: Reading): boolean {
+  if (flag === 'asking') return start === firstStartOf(reading);
+  const { tokens } = reading;
+  if (ruleId.endsWith('.without-delay')) return true;
+  if (comesAfter(tokens, start, NEGATIONS, 2) || comesAfter(tokens, start, TOPIC_WORDS, 2)) return false;
+  if (flag === 'independentParts' || flag === 'iterative') return !comesAfter(tokens, start, DESCRIBING_WORDS, 1);
+  return ruleId !== 'flag.staged.then' || !isConditional(tokens, start);
 }
 
 function estimateSteps({ clauses }: Reading, score: number, { iterative }: TaskFlags): number {
@@ -296,7 +312,7 @@ function clearness(ranks: readonly [string, number][]): number {
 }
 
 /** English by its small words, or by words that the lexicon knows; another script or language is not. */
-function readsAsEnglish({ tokens, wordCount }: Reading, ...evidence: readonly Evidence<string>[]): boolean {
+function readsAsEnglish({ tokens, wordCount }: Reading, evidence: readonly Evidence<string>[], isFlagged: boolean): boolean {
   const words = tokens.filter(({ kind }) => kind === 'word');
   const latin = words.filter(({ text }) => /^[\p{Script=Latin}\p{N}_'+#]+$/u.test(text)).length;
   if (wordCount === 0 || latin < wordCount * 0.6) return false;
@@ -304,5 +320,6 @@ function readsAsEnglish({ tokens, wordCount }: Reading, ...evidence: readonly Ev
   const other = words.filter(({ text }) => OTHER_LANGUAGES.has(text) && !ENGLISH_WORDS.has(text)).length;
   const known = evidence.some((claims) => [...claims.values()].some((matches) => matches.length > 0));
   if (other > english) return false;
+  if (isFlagged && english > 0 && other === 0) return true;
   return known || english >= Math.max(2, wordCount * 0.2);
 }

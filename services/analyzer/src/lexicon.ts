@@ -9,7 +9,7 @@
 import type { Capability, Intent, TaskFlags, TaskType } from './task-analysis.ts';
 
 /** Changes whenever a rule does: analyses of different versions are not compared. */
-export const ANALYZER_VERSION = 'rules-1';
+export const ANALYZER_VERSION = 'rules-2';
 
 /** Weight, then the terms of that weight, separated by commas. */
 export type WeightedTerms = readonly (readonly [weight: number, terms: string])[];
@@ -307,15 +307,101 @@ export const CAPABILITY_TERMS: Readonly<Record<Capability, WeightedTerms>> = {
   ],
 };
 
+/** "these three", "the following 4", "all five": so many parts, told apart. */
+const COUNTED_PARTS = ['these', 'the following', 'all'].flatMap((which) =>
+  'three,four,five,six,seven,eight,nine,ten,3,4,5,6,7,8,9,10'.split(',').map((number) => `${which} ${number}`),
+);
+/** Whose turn it is in a conversation. */
+const SUPPORT_TALKS = ['a', 'the', 'this', 'my'].flatMap((article) =>
+  ['support conversation', 'support chat', 'support call', 'customer conversation'].map((talk) => `${article} ${talk}`),
+);
+
+/** Every verb with every object. */
+const phrases = (verbs: string, objects: readonly string[]) =>
+  verbs
+    .split(', ')
+    .flatMap((verb) => objects.map((object) => `${verb} ${object}`))
+    .join(', ');
+const OURS = ['it', 'them', 'the', 'this', 'that', 'these', 'my', 'our'];
+const CASES = [
+  'the case',
+  'the customer',
+  'the caller',
+  'the client',
+  'the patient',
+  'the conversation',
+  'the call',
+  'the ticket',
+  'the chat',
+];
+const EXPERTS = ['expert', 'specialist', 'agent', 'department', 'colleague', 'advisor'];
+/** Found only where something is given to them: "the right person" alone may be a poem. */
+const PEOPLE = ['team', 'person', 'assistant'];
+
 export const FLAG_TERMS: Readonly<Record<keyof TaskFlags, string>> = {
   urgent:
     'urgent, urgently, asap, as soon as possible, immediately, emergency, right away, right now, hotfix, p0, time critical, without delay, before the deadline',
   ordered:
     'then, after that, afterwards, finally, step by step, in order, in sequence, one after the other, once done, followed by, subsequently, thereafter, firstly, secondly, after, before',
+  staged:
+    'then, after that, afterwards, finally, lastly, step by step, in sequence, one after the other, one after another, once done, once that is done, when that is done, followed by, ' +
+    'subsequently, thereafter, firstly, secondly, thirdly, in this order, in that order, in the following order',
   parallelizable:
     'in parallel, simultaneously, concurrently, at the same time, side by side, independently, each, for each, every file, all files, respectively',
+  independentParts:
+    'in parallel, independently and, each independently, each one independently, independently of each other, separately, for each of, independent of each other, several independent, these independent, two independent, three independent, four independent, five independent, independent parts, independent tasks, ' +
+    'independent questions, independent topics, ^compare~ these, ^compare~ the following, ' +
+    phrases(
+      '^compare~, ^research~, ^review~, ^analyse~, ^analyze~, ^evaluate~, ^assess~, ^investigate~, ^summarise~, ^summarize~, ^translate~, ^check~',
+      COUNTED_PARTS,
+    ),
   iterative:
-    'until, iterate~, iteratively, iterations, repeatedly, refine~, keep improving, keep trying, polish~, over and over, again and again, fine tune~',
+    'until, iterate~, iteratively, iterations, repeatedly, keep improving, keep trying, over and over, again and again, fine tune~, several rounds, in rounds, ^refine, ^refining, polish~ up, ' +
+    phrases('refine~, polish~', OURS),
+  refining:
+    "^improve~, ^refine, ^refining, ^revise~, ^rework~, ^rewrite~, ^critique~, ^edit~, ^perfect, keep improving, polish~ up, as good as possible, it is perfect, it's perfect, is flawless, " +
+    phrases('improve~, refine~, revise~, rework~, rewrite~, critique~, polish~', OURS),
+  choosesSpecialist:
+    phrases('right, appropriate, suitable, proper, matching', EXPERTS) +
+    ', ' +
+    phrases('to the right, to the appropriate, let the right, let the appropriate, ask the right', PEOPLE) +
+    ', ' +
+    phrases('which', ['agent should', 'department should', 'colleague should', 'team should', 'person should']) +
+    ', which expert, which specialist, best expert, best specialist, best agent, whoever knows, whoever can, whoever is on call, whoever is responsible, someone who knows, somebody who knows, ' +
+    'who is best placed to, who should answer, who should handle, ' +
+    phrases('route~', ['this', 'it', 'them', 'my', ...CASES, 'the question', 'the message', 'the inquiry', 'the complaint']) +
+    ', ' +
+    phrases('forward~ it to, forward this to, assign~ it to, direct it to', ['whoever', 'the right', 'the best', 'the team that']),
+  handsOver:
+    'hand~ over to, hand~ off to, hand~ back to, hand~ it over, hand~ it off, hand~ them over, hand~ them off, hand~ him over, hand~ her over, hand~ me over, ' +
+    phrases('hand~, pass~, transfer~', CASES) +
+    ', pass~ it on to, pass~ them on to, pass~ me on to, transfer~ it to, transfer~ them to, transfer~ me to, take~ over from, ^escalate~, ' +
+    phrases('escalate~', [
+      'it',
+      'them',
+      'this',
+      'the',
+      'to the',
+      'to a',
+      'to an',
+      'to second',
+      'to tier',
+      'to level',
+      'if',
+      'when',
+      'where',
+      'anything',
+      'whatever',
+      'as needed',
+    ]) +
+    ', ' +
+    phrases('hand overs, hand offs, handovers, handoffs', ['between', 'from one']) +
+    ', ' +
+    phrases('^handle~, ^run, ^lead, ^conduct~, ^hold, ^manage~, ^continue~', SUPPORT_TALKS),
+  conversation:
+    'support conversation, support chat, support call, customer conversation, customer support, customer service, help desk, helpdesk, live chat, conversation with, support tickets, incoming tickets, ' +
+    'first line support, second line support, ^triage~, triage~ and',
+  asking: '^what, ^why, ^who, ^how, ^which, ^whose, ^explain~, ^define~, ^tell, ^is, ^are, ^does, ^did, ^was, ^were',
   needsHuman:
     'approval, approve~, ask me, confirm~ with me, check with me, sign off, my permission, wait for me, wait for my, let me decide, let me choose, human review, manual review, my confirmation, consult me, with my consent',
 };
@@ -335,6 +421,33 @@ export const NEGATIONS: ReadonlySet<string> = new Set([
   "needn't",
   'hardly',
 ]);
+
+/** "If it is red then stop it" names a case, not the next step. */
+export const CONDITIONS: ReadonlySet<string> = new Set(['if', 'unless', 'whenever']);
+
+/** "A poem about the right person" looks for nobody. */
+export const TOPIC_WORDS: ReadonlySet<string> = new Set(['about', 'titled', 'called', 'named']);
+
+/** "Two jobs run in parallel", "it waits until noon" say how it is; "run the jobs in parallel" how to do it. */
+export const DESCRIBING_WORDS: ReadonlySet<string> = new Set(
+  'run runs running ran work works working execute executes executed happen happens happening live lives exist used called connected wired wait waits waiting loop loops retries restart restarts stays'.split(
+    ' ',
+  ),
+);
+
+/** Verbs whose object is a text, which may follow: "Summarise:". */
+export const TEXT_VERBS: ReadonlySet<string> = new Set(
+  'summarise summarize translate proofread paraphrase rephrase rewrite shorten edit critique interpret classify categorise categorize reply respond'.split(
+    ' ',
+  ),
+);
+/** Verbs whose object may be a text, where a word points to it: "Review this:". */
+export const POINTED_VERBS: ReadonlySet<string> = new Set(
+  'explain correct simplify improve polish extract analyse analyze review check read format fix debug refactor document compare evaluate rate answer describe comment'.split(
+    ' ',
+  ),
+);
+export const POINTING_WORDS: ReadonlySet<string> = new Set(['this', 'these', 'following', 'below']);
 
 /** Matters that make a task hard, whoever does it. */
 export const HARD_TERMS =
@@ -366,7 +479,8 @@ export const EFFORT_OF_INTENT: Readonly<Record<Intent, number>> = {
 export const STEP_VERBS =
   'list~, find, read, show~, count~, write~, create~, make, open~, copy, move, delete~, remove~, send, get, give, take, check~, run, start~, stop~, use~, update~, change~, add~, build~, set, collect~, gather~, extract~, ' +
   'summarise~, summarize~, translate~, explain~, describe~, compare~, calculate~, compute~, report~, print~, save~, upload~, download~, install~, configure~, verify, validate~, merge~, sort~, filter~, convert~, parse~, monitor~, publish~, search~, ' +
-  'fetch~, store~, select~, pick~, choose, tell, ask~, call~, notify, review~, test~, document~, deploy~, fix~, improve~, generate~, propose~, draft~, prepare~, present~, discuss~, rank~, group~, label~, classify, visualise~, visualize~, plot~';
+  'fetch~, store~, select~, pick~, choose, tell, ask~, call~, notify, review~, test~, document~, deploy~, fix~, improve~, generate~, propose~, draft~, prepare~, present~, discuss~, rank~, group~, label~, classify, visualise~, visualize~, plot~, look, turn~, put, clean~, format~, export~, import~, recommend~, ' +
+  'book~, buy, order~, pay, reserve~, draw, record~, split, combine~, compile~, assemble~, repeat~, replace~, insert~, attach~, submit~, share~, clone~, commit~, push~, pull~, restart~, close~, proofread, try, define~';
 
 /** Words at the head of a clause that are not what is asked. */
 export const COURTESY: ReadonlySet<string> = new Set(

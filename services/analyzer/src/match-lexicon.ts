@@ -1,5 +1,5 @@
 /* Terms of the lexicon found in tokens. Linear: each word looks up the terms it may begin. */
-import { NEGATIONS, type WeightedTerms } from './lexicon.ts';
+import { CONDITIONS, type WeightedTerms } from './lexicon.ts';
 import type { Token } from './tokens.ts';
 
 /** One term of the lexicon, ready to be matched. */
@@ -83,10 +83,20 @@ export function matchTerms(tokens: readonly Token[], heads: ReadonlySet<number>,
   return matches;
 }
 
-/** True where a "not" stands at most two words before. */
-export function isNegated(tokens: readonly Token[], start: number): boolean {
+/** True where one of the words stands before, at most so many words away. */
+export function comesAfter(tokens: readonly Token[], start: number, words: ReadonlySet<string>, distance: number): boolean {
   const at = tokens.findIndex((token) => token.start === start);
-  return tokens.slice(Math.max(0, at - 2), at).some(({ kind, text }) => kind === 'word' && NEGATIONS.has(text));
+  return tokens.slice(Math.max(0, at - distance), at).some(({ kind, text }) => kind === 'word' && words.has(text));
+}
+
+/** True where an "if" stands before, in the same sentence. */
+export function isConditional(tokens: readonly Token[], start: number): boolean {
+  const at = tokens.findIndex((token) => token.start === start);
+  for (let before = at - 1; before >= 0 && tokens[before]?.kind !== 'stop' && tokens[before]?.kind !== 'item'; before -= 1) {
+    const token = tokens[before];
+    if (token?.kind === 'word' && CONDITIONS.has(token.text)) return true;
+  }
+  return false;
 }
 
 function bestTerm(tokens: readonly Token[], at: number, isHead: boolean, candidates: readonly Term[]): Term | undefined {

@@ -1,6 +1,7 @@
 import { startService } from '@mandate/service-kit';
 import { commander, freshNats, workerEnvironment } from '@mandate/test-kit';
 import { expect, test } from 'vitest';
+import { PATTERN_TABLE_VERSION } from './pattern-table.ts';
 import { analyzer } from './service.ts';
 
 test('a task is analysed, and the same text again the same', async () => {
@@ -13,6 +14,10 @@ test('a task is analysed, and the same text again the same', async () => {
     expect(first).toMatchObject({ outcome: 'succeeded', answer: { kind: 'analyze', analysis: { intent: 'bug_fixing' } } });
     const again = await (await orchestrator.send('analyze', { task })).result;
     expect(again.answer).toEqual(first.answer);
+    const staged = await (await orchestrator.send('analyze', { task: 'First read a.md, then count its words' })).result;
+    expect(staged.answer).toMatchObject({
+      analysis: { fit: { table: PATTERN_TABLE_VERSION, scores: [{ pattern: 'sequential' }, { pattern: 'direct' }, {}, {}, {}, {}, {}] } },
+    });
   } finally {
     await service.stop();
     await orchestrator.stop();

@@ -1,9 +1,7 @@
-import { type AnalyzeCommand, analyzeCommand, TYPES, type WorkerAnswer } from '@mandate/contracts';
+import { analyzeCommand, TYPES } from '@mandate/contracts';
 import { serveAttempts, type ServiceContext, type ServiceDefinition, type Working } from '@mandate/service-kit';
-import { LRUCache } from 'lru-cache';
 import { z } from 'zod';
-import { analysisAnswer } from './analysis-answer.ts';
-import { analyzeTask } from './analyze-task.ts';
+import { rememberedAnalyses } from './remembered-analysis.ts';
 
 const config = z.object({
   COMMAND_KEY: z.string().min(16).describe('HMAC key with which the orchestrator signs commands to this service'),
@@ -18,15 +16,8 @@ export const analyzer: ServiceDefinition<typeof config> = {
   start: (context) => Promise.resolve(start(context)),
 };
 
-/** Characters of remembered task texts, all together. */
-const REMEMBERED_CHARACTERS = 8 * 1024 * 1024;
-
 function start(context: ServiceContext<z.infer<typeof config>>): Working {
-  const remembered = new LRUCache<string, WorkerAnswer>({
-    max: 10_000,
-    maxSize: REMEMBERED_CHARACTERS,
-    sizeCalculation: (_, text) => text.length + 1,
-  });
+  const analyze = rememberedAnalyses();
   const attempts = serveAttempts(context, {
     kind: 'analyze',
     type: TYPES.analyzeRun,
@@ -34,19 +25,11 @@ function start(context: ServiceContext<z.infer<typeof config>>): Working {
     commandKey: context.config.COMMAND_KEY,
     concurrency: context.config.ANALYZER_CONCURRENCY,
     guard: () => 'none',
-    run: (command) => Promise.resolve(analyze(command, remembered)),
+    run: (command) => Promise.resolve(analyze(command.body.task)),
   });
   return {
     ready: () => ({ ok: true, missing: [] }),
     inFlight: () => attempts.inFlight,
     stop: () => attempts.stop(20_000),
   };
-}
-
-function analyze({ body: { task } }: AnalyzeCommand, remembered: LRUCache<string, WorkerAnswer>): WorkerAnswer {
-  const known = remembered.get(task);
-  if (known !== undefined) return known;
-  const answer = analysisAnswer(analyzeTask(task));
-  remembered.set(task, answer);
-  return answer;
 }

@@ -1,3 +1,7 @@
+import type { Capability, TaskType } from '@mandate/domain';
+
+export { CAPABILITIES, type Capability, TASK_TYPES, type TaskType } from '@mandate/domain';
+
 /** What software work is wanted. */
 export const INTENTS = [
   'code_development',
@@ -15,47 +19,32 @@ export const INTENTS = [
 ] as const;
 export type Intent = (typeof INTENTS)[number];
 
-/** What kind of work it is. */
-export const TASK_TYPES = [
-  'information_retrieval',
-  'content_creation',
-  'data_analysis',
-  'file_operations',
-  'web_automation',
-  'code_development',
-  'project_management',
-  'research',
-  'communication',
-  'reasoning',
-] as const;
-export type TaskType = (typeof TASK_TYPES)[number];
-
-/** What whoever does the task must be able to do. */
-export const CAPABILITIES = [
-  'development',
-  'information',
-  'cognitive',
-  'automation',
-  'data',
-  'communication',
-  'analysis',
-  'creation',
-  'file_system',
-  'web',
-  'search',
-  'reasoning',
-] as const;
-export type Capability = (typeof CAPABILITIES)[number];
-
 /** 0–2, 3–5, 6–8 and 9–10 on the score. */
 export type ComplexityTier = 'simple' | 'moderate' | 'complex' | 'expert';
 
 /** How a task is to be run; each is claimed only where words of the task say so. */
 export interface TaskFlags {
   readonly urgent: boolean;
+  /** Any word of order, "before lunch" too. */
   readonly ordered: boolean;
+  /** One step is announced after another: "then", "finally", a numbered list. */
+  readonly staged: boolean;
+  /** A word that allows parts to be done at once. */
   readonly parallelizable: boolean;
+  /** The parts are said to be independent, or counted and told apart: "compare these three". */
+  readonly independentParts: boolean;
+  /** To be done again until something holds. */
   readonly iterative: boolean;
+  /** Something that exists is to become better. */
+  readonly refining: boolean;
+  /** One of several experts is to be found for it. */
+  readonly choosesSpecialist: boolean;
+  /** It goes from one role to another on the way. */
+  readonly handsOver: boolean;
+  /** A talk with somebody, e.g. a customer. */
+  readonly conversation: boolean;
+  /** A question: its words are what it is about, not how to do it. */
+  readonly asking: boolean;
   readonly needsHuman: boolean;
 }
 
