@@ -1,4 +1,4 @@
-import type { StoredEvent } from '@mandate/contracts';
+import type { StoredAccountEvent, StoredEvent } from '@mandate/contracts';
 import pg from 'pg';
 import { translate } from './failures.ts';
 
@@ -33,6 +33,11 @@ export interface StoredStream {
   readonly tenant: string;
   readonly events: readonly { readonly event: StoredEvent; readonly hash: Buffer }[];
   readonly contents: readonly { readonly version: number; readonly keyId: string; readonly body: Buffer }[];
+}
+
+export interface StoredAccount {
+  readonly tenant: string;
+  readonly events: readonly { readonly event: StoredAccountEvent; readonly hash: Buffer }[];
 }
 
 export interface TakenPartition {
@@ -177,11 +182,35 @@ export class EventLog {
     return found;
   }
 
-  /** Every stream of a partition that still owes something. */
+  /** An account from the last event that carries everything over on; from the beginning when there is none. */
+  async readAccount(partition: number, stream: string): Promise<StoredAccount | undefined> {
+    const rows = await this.#query<{ tenant_id: string; envelope: StoredAccountEvent; hash: Buffer }>(
+      {
+        name: 'account-events',
+        text: `select tenant_id, envelope, hash from es.event where p = $1 and stream_id = $2 and version >= coalesce(
+          (select version from es.event where p = $1 and stream_id = $2 and type = 'account.carried' order by version desc limit 1), 1) order by version`,
+      },
+      [partition, stream],
+    );
+    const tenant = rows[0]?.tenant_id;
+    return tenant === undefined ? undefined : { tenant, events: rows.map((row) => ({ event: row.envelope, hash: row.hash })) };
+  }
+
+  /** Every account of a partition that guards something. */
+  async openAccounts(partition: number): Promise<readonly string[]> {
+    const rows = await this.#query<{ stream_id: string }>(
+      { name: 'open-accounts', text: "select stream_id from es.stream where p = $1 and open and stream_id ^@ 'ac_'" },
+      [partition],
+    );
+    return rows.map((row) => row.stream_id);
+  }
+
+  /** Every workflow of a partition that still owes something. */
   async readOpenStreams(partition: number): Promise<readonly StoredStream[]> {
-    const open = await this.#query<{ stream_id: string }>({ name: 'open', text: 'select stream_id from es.stream where p = $1 and open' }, [
-      partition,
-    ]);
+    const open = await this.#query<{ stream_id: string }>(
+      { name: 'open', text: "select stream_id from es.stream where p = $1 and open and stream_id ^@ 'wf_'" },
+      [partition],
+    );
     const found: StoredStream[] = [];
     for (let i = 0; i < open.length; i += 500)
       found.push(
@@ -315,6 +344,14 @@ export class EventLog {
       [kind],
     );
     return row;
+  }
+
+  /** All whose kind begins so, the oldest first. */
+  async artifactsUnder(prefix: string): Promise<readonly { readonly kind: string; readonly body: string }[]> {
+    return this.#query<{ kind: string; body: string }>(
+      { name: 'artifacts-under', text: 'select kind, body from es.artifact where starts_with(kind, $1) order by at, hash' },
+      [prefix],
+    );
   }
 
   async close(): Promise<void> {

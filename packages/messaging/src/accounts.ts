@@ -1,4 +1,4 @@
-import { CONSUMERS, FLOW, type Party, type Route, type ServiceName, SERVICES } from '@mandate/contracts';
+import { CONSUMERS, FLOW, type Party, PLATFORM, type Route, type ServiceName, SERVICES } from '@mandate/contracts';
 import { API_PREFIX } from './bus.ts';
 
 /**
@@ -15,6 +15,7 @@ import { API_PREFIX } from './bus.ts';
  * secret and the same file serves every kind of deployment. Write it by `natsConfig`, never by hand.
  */
 export function natsConfig(options: { readonly tenants: readonly string[] }): string {
+  if (options.tenants.includes(PLATFORM)) throw new Error(`No tenant may be called ${PLATFORM}: that is the account above all of them.`);
   const speakers: readonly Speaker[] = [
     ...SERVICES.map((service): Speaker => ({ user: service, account: accountName(service), party: service })),
     ...options.tenants.map(

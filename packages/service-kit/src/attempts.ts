@@ -22,6 +22,7 @@ import { Counter, Histogram } from 'prom-client';
 import type { z } from 'zod';
 import { crashPoint } from './crash-point.ts';
 import type { ServiceContext } from './service.ts';
+import { Standings } from './standings.ts';
 import type { ActiveSpan } from './tracing.ts';
 
 /**
@@ -110,6 +111,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
   });
   const key = (workflow: string, attempt: string): string => `${workflow}/${attempt}`;
   let incarnation = { value: '', at: 0 };
+  /** Analyses cost nothing. */
+  const standings = options.kind === 'analyze' ? undefined : new Standings(bus);
 
   const listeners = [
     bus.listen(subjects.stop(options.kind), (message) => {
@@ -211,6 +214,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
       delivery.ack();
       return undefined;
     }
+    await standings?.heard(command.tenant);
     crashPoint(`before-claim:${options.kind}`);
     const admission =
       guard === 'none' ? 'go' : guard === 'claim' ? await takeClaim(command, delivery) : await askStart(command, delivery, span);
@@ -222,6 +226,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
       return failed('expired', new StepFailed('expired', 'The command expired before a worker took it.', { billed: 'no' }));
     if (stopped.has(name))
       return failed('cancelled', new StepFailed('cancelled', 'The task was cancelled before the call.', { billed: 'no' }));
+    if (standings?.isFrozen(command.tenant) === true)
+      return failed('failed', new StepFailed('frozen', 'Spending of this tenant is frozen.', { billed: 'no' }));
     const controller = new AbortController();
     running.set(name, controller);
     const timer = setTimeout(
@@ -384,6 +390,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
     stop: async (withinMs) => {
       await consumption.stop(withinMs);
       for (const listener of listeners) listener.stop();
+      standings?.stop();
     },
   };
 }

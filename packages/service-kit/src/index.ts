@@ -14,4 +14,5 @@ export {
   VERSION,
   type Working,
 } from './service.ts';
+export { Standings } from './standings.ts';
 export { type ActiveSpan, traceIdOf, type Tracing, validTraceparent } from './tracing.ts';

@@ -27,6 +27,8 @@ export type Commander = {
   ask(subject: string): Promise<unknown>;
   /** Resolves when the workers have acknowledged every command of this kind. */
   settled(kind: 'analyze' | 'llm' | 'tool'): Promise<void>;
+  /** Says from now on that these tenants are frozen, and no others. */
+  freeze(...tenants: readonly string[]): void;
   stop(): Promise<void>;
 };
 
@@ -63,6 +65,7 @@ export async function commander(nats: FreshNats): Promise<Commander> {
   const inbox: { type: string; data: unknown }[] = [];
   const waiting = new Map<string, (result: AttemptResult) => void>();
   const started = new Map<string, string>();
+  let frozen: readonly string[] = [];
   const take = (bytes: Uint8Array): void => {
     const event = parseCloudEvent(bytes, 1024 * 1024);
     if (!event.ok) return;
@@ -94,9 +97,24 @@ export async function commander(nats: FreshNats): Promise<Commander> {
       },
     }),
   );
+  // What the owners of the accounts say all the time: nobody is frozen, nobody has limits.
+  const sayStanding = (): void => {
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      const data = { partition, epoch: 1, incarnation: 'test', frozen: [...frozen], limited: [] };
+      bus.tell(
+        subjects.standing(),
+        JSON.stringify({ specversion: '1.0', id: 'standing', source: '/test', type: TYPES.accountsStanding, data }),
+      );
+    }
+  };
+  const saying = setInterval(sayStanding, 200);
   return {
     bus,
     inbox,
+    freeze: (...tenants) => {
+      frozen = tenants;
+      sayStanding();
+    },
     send: async (kind, body, { key = TEST_COMMAND_KEY, ...changes } = {}) => {
       const workflow =
         changes.workflow ??
@@ -143,6 +161,7 @@ export async function commander(nats: FreshNats): Promise<Commander> {
       while ((await open()) > 0) await pause(10);
     },
     stop: async () => {
+      clearInterval(saying);
       await Promise.all(consumptions.map((each) => each.stop(1_000)));
       await Promise.all([bus.close(), admin.close()]);
     },

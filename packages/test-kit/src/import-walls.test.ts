@@ -1,6 +1,7 @@
 /**
- * Imports go one way: `domain ← contracts ← event-store, messaging ← service-kit ← services`. pnpm lets a package reach only what its
- * package.json names, so holding those files holds the walls. Inside a package, oxlint forbids cycles; in domain, everything impure.
+ * Imports go one way: `domain ← contracts ← event-store, messaging ← service-kit ← services`; `audit` reaches nothing. pnpm lets a
+ * package reach only what its package.json names, so holding those files holds the walls. Inside a package, oxlint forbids cycles; in
+ * domain, everything impure.
  */
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -26,12 +27,14 @@ const packages = folders.map((folder) => ({
 /** What each room may reach. A service may reach every room that is named for `service`, and no other service. */
 const mayReach: Readonly<Record<string, readonly string[]>> = {
   domain: [],
+  audit: [],
   contracts: ['domain'],
   'event-store': ['domain', 'contracts'],
   messaging: ['domain', 'contracts'],
   'service-kit': ['domain', 'contracts', 'messaging'],
-  service: ['domain', 'contracts', 'event-store', 'messaging', 'service-kit'],
-  local: ['contracts', 'event-store', 'messaging'],
+  service: ['domain', 'audit', 'contracts', 'event-store', 'messaging', 'service-kit'],
+  local: ['audit', 'contracts', 'event-store', 'messaging'],
+  'audit-cli': ['domain', 'audit', 'event-store'],
   client: ['contracts'],
   cli: ['contracts', 'client'],
   dashboard: ['contracts', 'client'],

@@ -77,6 +77,7 @@ const instantModel = (hooks: InstantHooks): ServiceDefinition<typeof config> => 
         run: async (command) => {
           hooks.onRun?.({ workflow: command.workflow, attempt: command.attempt });
           await hooks.gate?.();
+          await delay(command);
           return modelAnswer(command);
         },
       }),
@@ -109,7 +110,9 @@ const instantTool = (hooks: InstantHooks): ServiceDefinition<typeof config> => (
 
 /**
  * Workers that answer at once, over the real bus and the real worker's half of the protocol: what is left of a step is
- * the core. `[[turns:N]]` in the task makes N model calls with a tool call between them (`[[tool:core__send]]` says which).
+ * the core. `[[turns:N]]` in the task makes N model calls with a tool call between them (`[[tool:core__send]]` says which);
+ * after them `[[children:N:work]]` sends N agents, whose task is `[[work]]`, and one more call joins what they bring.
+ * `[[delay:N]]` makes the model think for N ms.
  */
 export async function startInstantWorkers(
   env: (user: string) => NodeJS.ProcessEnv,
@@ -158,10 +161,10 @@ function working(
 function modelAnswer(command: LlmCommand): WorkerAnswer {
   const [first] = command.body.messages;
   const task = first?.role === 'user' ? first.text : '';
-  const turns = Number(/\[\[turns:(\d+)\]\]/.exec(task)?.[1] ?? 1);
-  const tool = /\[\[tool:([a-z_]+)\]\]/.exec(task)?.[1] ?? 'core__look';
   const said = command.body.messages.filter((message) => message.role === 'assistant').length;
-  const calls = said + 1 < turns ? [{ callId: `c${said}`, tool, args: {} }] : [];
+  const offered = command.body.tools.map(({ name }) => name);
+  const calls =
+    offered.length === 1 && offered[0] === 'rate' ? [{ callId: 'r', tool: 'rate', args: { rating: 'excellent' } }] : callsOf(task, said);
   return {
     kind: 'llm',
     provider: 'instant',
@@ -174,3 +177,35 @@ function modelAnswer(command: LlmCommand): WorkerAnswer {
     content: { text: calls.length > 0 ? '' : `done after ${said + 1} turns`, calls },
   };
 }
+
+/** `[[delay:N]]` answers after N ms, as a model does that thinks. */
+async function delay(command: LlmCommand): Promise<void> {
+  const [first] = command.body.messages;
+  const ms = Number(/\[\[delay:(\d+)\]\]/.exec(first?.role === 'user' ? first.text : '')?.[1] ?? 0);
+  if (ms > 0) await new Promise((done) => setTimeout(done, ms));
+}
+
+type Calls = Extract<WorkerAnswer, { kind: 'llm' }>['content']['calls'];
+
+function callsOf(task: string, said: number): Calls {
+  const turns = Number(/\[\[turns:(\d+)\]\]/.exec(task)?.[1] ?? 1);
+  const tool = /\[\[tool:([a-z_]+)\]\]/.exec(task)?.[1] ?? 'core__look';
+  const look: Calls = [{ callId: `c${said}`, tool, args: {} }];
+  const children = childrenOf(task);
+  if (task.includes('[[at-once]]')) return said === 0 ? [...look, ...children] : [];
+  if (said + 1 < turns) return look;
+  return said + 1 === turns ? children : [];
+}
+
+/** `[[children:N:work]]` delegates to N agents at once; `rated` stands for an answer that is rated. */
+function childrenOf(task: string): Calls {
+  const [, count = '0', work = ''] = /\[\[children:(\d+):([^\]]*)\]\]/.exec(task) ?? [];
+  const args = work === 'rated' ? { task: 'look', pattern: 'evaluator-optimizer' } : { task: `look [[${work}]]${delayIn(task)}` };
+  return Array.from({ length: Number(count) }, (_, n) => ({
+    callId: `d${n}`,
+    tool: 'delegate',
+    args: { agent: 'researcher', ...args, task: `${n} ${args.task}` },
+  }));
+}
+
+const delayIn = (task: string): string => /\[\[delay:\d+\]\]/.exec(task)?.[0] ?? '';

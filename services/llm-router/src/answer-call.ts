@@ -32,7 +32,10 @@ export interface CallPlan {
  * Chooses the model and proves that the call stays within its reservation.
  * @throws StepFailed `no_capable_provider`, `context_length` or `reservation_exceeded`; nothing was sent
  */
-export function planCall({ table }: Router, command: LlmCommand): CallPlan {
+export function planCall(
+  { table }: Router,
+  command: Pick<LlmCommand, 'body'> & { readonly reservation: { readonly moneyMicroUsd: number } },
+): CallPlan {
   const { body: request, reservation } = command;
   const likely = likelyTokens(promptSize(request).bytes) + request.maxOutputTokens;
   const choice = chooseModel(table.models, table.preferred, {
@@ -63,7 +66,12 @@ export function planCall({ table }: Router, command: LlmCommand): CallPlan {
 }
 
 /** Makes the call. @throws StepFailed */
-export async function carryOut(router: Router, command: LlmCommand, plan: CallPlan, signal: AbortSignal): Promise<FinishedCall> {
+export async function carryOut(
+  router: Router,
+  command: Pick<LlmCommand, 'body' | 'timeoutMs'>,
+  plan: CallPlan,
+  signal: AbortSignal,
+): Promise<FinishedCall> {
   const { model, maxOutputTokens } = plan;
   const upstream = router.model(model.provider, model.id);
   const give = (said: ModelAnswer, upstreamRequests: number): FinishedCall => ({

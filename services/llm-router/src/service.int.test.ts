@@ -192,9 +192,12 @@ test('without any key rules serve, and say so', async () => {
   await router.stop();
   router = await startService(llmRouter, workerEnvironment(nats, 'llm-router'));
   const result = await run(request({ messages: [{ role: 'user', text: 'Translate this into French.' }] }), {
-    reservation: { moneyMicroUsd: 0, tokens: 10_000, modelCalls: 1, toolCalls: 0 },
+    reservation: { moneyMicroUsd: 50_000, tokens: 10_000, modelCalls: 1, toolCalls: 0 },
   });
-  expect(result).toMatchObject({ outcome: 'succeeded', answer: { provider: 'offline', model: 'offline-rules', costMicroUsd: 0 } });
+  expect(result).toMatchObject({ outcome: 'succeeded', answer: { provider: 'offline', model: 'offline-rules' } });
+  const { usage, costMicroUsd } = result.answer?.kind === 'llm' ? result.answer : { usage: undefined, costMicroUsd: 0 };
+  // The nominal price: 1 USD in, 4 USD out per million tokens.
+  expect(costMicroUsd).toBe((usage?.inputTokens ?? 0) + 4 * (usage?.outputTokens ?? 0));
   expect(result.answer?.kind === 'llm' && result.answer.usage.inputTokens).toBeGreaterThan(0);
 });
 
@@ -210,4 +213,14 @@ test('a preferred model that cannot serve is an error at the start, not at the f
   await expect(startService(llmRouter, environment({ MANDATE_MODEL: 'gpt-99' }))).rejects.toThrow(
     'MANDATE_MODEL: There is no model "gpt-99"',
   );
+});
+
+test('a command of a frozen tenant is claimed and refused: nobody runs it, and nothing is billed', async () => {
+  orchestrator.freeze('acme');
+  onTestFinished(() => orchestrator.freeze());
+  const frozen = await orchestrator.send('llm', request());
+  expect(await frozen.result).toMatchObject({ outcome: 'failed', failure: { code: 'frozen', retryable: true, billed: 'no' } });
+  expect(stub.bill().requests).toBe(0);
+  orchestrator.freeze();
+  expect(await (await orchestrator.send('llm', request())).result).toMatchObject({ outcome: 'succeeded' });
 });

@@ -9,12 +9,13 @@ import {
   StepFailed,
   type Working,
 } from '@mandate/service-kit';
-import { carryOut, type FinishedCall, planCall, type Router } from './answer-call.ts';
+import { type CallPlan, carryOut, type FinishedCall, planCall, type Router } from './answer-call.ts';
 import { chooseModel } from './choose-model.ts';
 import { type RouterConfig, routerConfig } from './config.ts';
 import { buildModelTable, catalogOf, type ModelTable } from './models/model-table.ts';
 import { readOperatorTable } from './models/operator-table.ts';
 import { configuredProviders, modelsOf } from './providers/configured-providers.ts';
+import { serveDirectCalls } from './direct/direct-calls.ts';
 import { GEN_AI, PROVIDER_NAMES } from './semconv.ts';
 
 /** One call to one of many models: choose, prove that it is paid for, call, meter. */
@@ -48,13 +49,14 @@ async function start(context: ServiceContext<RouterConfig>): Promise<Working> {
     guard: () => 'claim',
     run: (command, run) => runCall(context, router, command, run),
   });
+  const direct = serveDirectCalls(context, router, (call, plan, run) => traced(context, router, { ...call, plan }, run));
   log.info({ models: catalog.models.length, defaultModel: catalog.defaultModel, priceVersion: catalog.priceVersion }, 'models');
   return {
     ready: () => ({ ok: true, missing: [] }),
-    inFlight: () => attempts.inFlight,
+    inFlight: () => attempts.inFlight + direct.inFlight,
     catalogHash: () => catalogHash,
     stop: async () => {
-      await attempts.stop(20_000);
+      await Promise.all([attempts.stop(20_000), direct.stop(20_000)]);
       answering.stop();
     },
   };
@@ -70,22 +72,34 @@ function defaultModel(table: ModelTable): string | null {
 
 async function runCall(context: ServiceContext<RouterConfig>, router: Router, command: LlmCommand, run: AttemptRun): Promise<WorkerAnswer> {
   const plan = planCall(router, command);
+  const call = { body: command.body, timeoutMs: command.timeoutMs, plan, conversation: command.workflow };
+  return (await traced(context, router, call, { signal: run.signal, traceparent: run.span.traceparent })).answer;
+}
+
+/** A call and its span. */
+async function traced(
+  context: ServiceContext<RouterConfig>,
+  router: Router,
+  call: Pick<LlmCommand, 'body' | 'timeoutMs'> & { readonly plan: CallPlan; readonly conversation?: string },
+  run: { readonly signal: AbortSignal; readonly traceparent: string | undefined },
+): Promise<FinishedCall> {
+  const { plan } = call;
   const { id, provider } = plan.model;
   const span = context.tracing.start(`chat ${id}`, {
-    parent: run.span.traceparent,
+    parent: run.traceparent,
     kind: 'client',
     attributes: {
       [GEN_AI.operation]: 'chat',
       [GEN_AI.provider]: PROVIDER_NAMES[provider],
       [GEN_AI.requestModel]: id,
       [GEN_AI.requestMaxTokens]: plan.maxOutputTokens,
-      [GEN_AI.conversation]: command.workflow,
+      ...(call.conversation === undefined ? {} : { [GEN_AI.conversation]: call.conversation }),
     },
   });
   try {
-    const finished = await carryOut(router, command, plan, run.signal);
+    const finished = await carryOut(router, call, plan, run.signal);
     describe(span, finished);
-    return finished.answer;
+    return finished;
   } catch (error) {
     span.fail(error instanceof StepFailed ? error.code : 'internal');
     throw error;

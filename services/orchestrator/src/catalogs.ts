@@ -1,13 +1,31 @@
 import { type ModelCatalog, modelCatalog, type Problem, subjects, type ToolCatalog, toolCatalog } from '@mandate/contracts';
-import { type Environment, type GrantedTool, type ModelTerms, type TaskOptions, type Timing } from '@mandate/domain';
+import {
+  DEFAULT_ROLE,
+  type DelegationTerms,
+  type Environment,
+  type GrantedTool,
+  type ModelTerms,
+  roleText,
+  type TaskOptions,
+  type Timing,
+} from '@mandate/domain';
 import { type EventLog, sha256Hex } from '@mandate/event-store';
 import type { Logger, ServiceContext } from '@mandate/service-kit';
-import { toolSpecs } from './compose-command.ts';
-import { DEFAULT_ROLE, roleText } from './roles.ts';
+import { Cast } from './cast.ts';
+import type { NamedAgents } from './named-agents.ts';
+import { OWN_TOOLS_BYTES } from './own-tools.ts';
+import { toolSpecs } from './prompt-text.ts';
 
 const MAX_OUTPUT_TOKENS = 4_096;
 /** How long after its start a process waits for word of tools before tasks are taken up without any. */
 const TOOLS_WITHIN_MS = 5_000;
+
+/** What the operator says about every workflow. */
+export interface CatalogTerms {
+  readonly agents: NamedAgents;
+  readonly timing: Timing;
+  readonly delegation: (tenant: string) => DelegationTerms;
+}
 
 /**
  * What tools and models there are, as the workers announce it: a heartbeat with a new hash is followed by a question.
@@ -15,19 +33,25 @@ const TOOLS_WITHIN_MS = 5_000;
  * before any worker has spoken.
  */
 export class Catalogs {
+  /** Agents that tenants described. */
+  readonly agents: NamedAgents;
   readonly #log: EventLog;
   readonly #logger: Logger;
   readonly #timing: Timing;
+  readonly #delegation: (tenant: string) => DelegationTerms;
   readonly #toolVersions = new Map<string, ToolCatalog>();
+  readonly #casts = new Map<string, Cast>();
   #tools: { readonly hash: string; readonly catalog: ToolCatalog } | undefined;
   #models: { readonly hash: string; readonly catalog: ModelCatalog } | undefined;
   readonly #asking = new Set<string>();
   readonly #since = Date.now();
 
-  constructor(log: EventLog, logger: Logger, timing: Timing) {
+  constructor(log: EventLog, logger: Logger, terms: CatalogTerms) {
+    this.agents = terms.agents;
     this.#log = log;
     this.#logger = logger;
-    this.#timing = timing;
+    this.#timing = terms.timing;
+    this.#delegation = terms.delegation;
   }
 
   async start(context: ServiceContext<unknown>): Promise<void> {
@@ -56,23 +80,45 @@ export class Catalogs {
     ];
   }
 
-  /** What a new workflow of this tenant finds, or undefined while something is missing. */
-  environment(tenant: string, options: TaskOptions): Environment | undefined {
+  /** What a new workflow of this tenant finds, as far as its own words do not matter; undefined while something is missing. */
+  environment(tenant: string, options: TaskOptions): Omit<Environment, 'fingerprint' | 'lease'> | undefined {
     if (this.#models === undefined || this.missing.length > 0) return undefined;
-    const granted = (this.#tools?.catalog.tools ?? []).filter((tool) => tool.tenants.includes(tenant));
-    const tools = granted.map((tool): GrantedTool => ({ name: tool.name, effect: tool.effect }));
+    const offered = this.#offeredTo(tenant, this.#tools?.catalog);
+    const tools = offered.map((tool): GrantedTool => ({ name: tool.name, effect: tool.effect }));
     const specs = toolSpecs(
       this.#tools?.catalog,
       tools.map((tool) => tool.name),
     );
+    const catalogHash = tools.length === 0 ? null : (this.#tools?.hash ?? null);
     return {
       tools,
-      catalogHash: tools.length === 0 ? null : (this.#tools?.hash ?? null),
-      promptBaseBytes: Buffer.byteLength(roleText(DEFAULT_ROLE)) + Buffer.byteLength(JSON.stringify(specs)),
+      catalogHash,
+      promptBaseBytes: Buffer.byteLength(roleText(DEFAULT_ROLE)) + Buffer.byteLength(JSON.stringify(specs)) + OWN_TOOLS_BYTES,
       role: DEFAULT_ROLE,
       model: modelTerms(this.#models.catalog, options.model),
       timing: this.#timing,
+      edition: 2,
+      tier: 'medium',
+      delegation: this.#delegation(tenant),
+      team: options.pattern === undefined ? [] : this.cast(tenant, catalogHash).usualTeam(options.tuning?.roles),
     };
+  }
+
+  /** Roles cast for a tenant over one version of the tool catalogue. */
+  cast(tenant: string, hash: string | null): Cast {
+    const name = `${tenant}/${hash ?? ''}`;
+    const known = this.#casts.get(name);
+    if (known !== undefined) return known;
+    const catalog = this.tools(hash);
+    const cast = new Cast(catalog, this.#offeredTo(tenant, catalog), this.agents.of(tenant));
+    // Only the latest few versions of a catalogue are in use.
+    if (this.#casts.size >= 256) this.#casts.clear();
+    this.#casts.set(name, cast);
+    return cast;
+  }
+
+  #offeredTo(tenant: string, catalog: ToolCatalog | undefined): ToolCatalog['tools'] {
+    return (catalog?.tools ?? []).filter((tool) => tool.tenants.includes(tenant));
   }
 
   /** A past version of the tool catalogue. */
@@ -85,6 +131,12 @@ export class Catalogs {
     if (hash === null || this.#toolVersions.has(hash)) return;
     const body = await this.#log.readArtifact(hash);
     if (body !== undefined) this.#toolVersions.set(hash, toolCatalog.parse(JSON.parse(body)));
+  }
+
+  /** What other instances put on record since this one started. */
+  async recallAgents(): Promise<void> {
+    await this.agents.recall();
+    this.#casts.clear();
   }
 
   async #ask(context: ServiceContext<unknown>, service: 'tool-runner' | 'llm-router', expected: string): Promise<void> {

@@ -2,7 +2,7 @@ import { subjects, TYPES } from '@mandate/contracts';
 import { decide, type Decision, evolve, isOpen, type OpenAttempt, type WorkflowEvent, type WorkflowInput } from '@mandate/domain';
 import { type CommitLane, type DataKeys, type EncodedEvent, type EventLog, Fenced, sha256Hex } from '@mandate/event-store';
 import { type Bus, sign, SIGNATURE_HEADER } from '@mandate/messaging';
-import { crashPoint, type Logger, type Tracing } from '@mandate/service-kit';
+import { crashPoint, type Logger, type Standings, type Tracing } from '@mandate/service-kit';
 import type { Catalogs } from './catalogs.ts';
 import { composeCommand } from './compose-command.ts';
 import { type Cause, encodeDecision, eventId } from './encode-decision.ts';
@@ -19,6 +19,8 @@ export interface Shared {
   readonly lane: CommitLane;
   readonly catalogs: Catalogs;
   readonly told: Told;
+  /** Which accounts are frozen, which have limits. */
+  readonly standings: Standings;
   readonly logger: Logger;
   readonly tracing: Tracing;
   readonly meters: Meters;
@@ -82,7 +84,8 @@ export class Decisions {
     if (held.superseded) throw new Superseded(`${held.id} was read again`);
     const now = Date.now();
     const before = held.state;
-    const decision = decide(input, before, { now, bus: this.#shared.busIncarnation() });
+    const frozen = this.#shared.standings.isFrozen(held.tenant);
+    const decision = decide(input, before, { now, bus: this.#shared.busIncarnation(), frozen });
     if (decision.kind !== 'events' || decision.events.length === 0) return { decision, done: held.committed };
     const span = this.#shared.tracing.start(`decide ${input.kind}`, {
       parent: cause.traceparent,
@@ -165,7 +168,9 @@ export class Decisions {
 
   #compose(held: Held, attempt: OpenAttempt): string {
     const catalogHash = held.state.agents.get(attempt.agent)?.granted.catalogHash ?? null;
-    return JSON.stringify(composeCommand(held, attempt, this.#shared.catalogs.tools(catalogHash)));
+    const { catalogs } = this.#shared;
+    const instruction = (role: string): string => catalogs.agents.instruction(held.tenant, role);
+    return JSON.stringify(composeCommand(held, attempt, { catalog: catalogs.tools(catalogHash), instruction }));
   }
 
   /** What a commit sets free. */

@@ -6,6 +6,7 @@ import {
   type CloudEvent,
   type InboxAddress,
   LIMITS,
+  type LlmContent,
   messageParked,
   type MessageParked,
   type Parsed,
@@ -16,9 +17,11 @@ import {
   taskCancel,
   taskSubmit,
   type TaskSubmit,
+  taskTopUp,
   TYPES,
 } from '@mandate/contracts';
 import {
+  type AgentId,
   type Answer,
   type AttemptId,
   isRequestId,
@@ -30,6 +33,8 @@ import {
   type WorkflowInput,
 } from '@mandate/domain';
 import { validTraceparent } from '@mandate/service-kit';
+import { type AccountMessage, readAccountMessage } from './accounts/account-message.ts';
+import { type AskReader, fingerprint, readCalls } from './asks.ts';
 import type { Cause } from './encode-decision.ts';
 
 /** What came in, checked: whose it is comes from the subject that the server let it be published on, never from its claim. */
@@ -50,7 +55,16 @@ export type InboxMessage =
       readonly tenant: string;
       readonly request: RequestId;
       readonly workflow: string;
+      readonly agent: AgentId | undefined;
       readonly content: unknown;
+      readonly cause: Cause;
+    }
+  | {
+      readonly kind: 'top_up';
+      readonly tenant: string;
+      readonly request: RequestId;
+      readonly workflow: string;
+      readonly input: Extract<WorkflowInput, { kind: 'top_up' }>;
       readonly cause: Cause;
     }
   | {
@@ -61,7 +75,8 @@ export type InboxMessage =
       readonly cause: Cause;
     }
   | { readonly kind: 'result'; readonly tenant: string; readonly workflow: string; readonly result: AttemptResult; readonly cause: Cause }
-  | { readonly kind: 'parked'; readonly report: MessageParked };
+  | { readonly kind: 'parked'; readonly report: MessageParked }
+  | AccountMessage;
 
 export type Read = { readonly ok: true; readonly message: InboxMessage } | Unreadable;
 export interface Unreadable {
@@ -105,11 +120,14 @@ export function readInboxMessage(subject: string, bytes: Uint8Array): Read {
 
 /** Who may send what: tenants and the gateway submit and cancel, workers answer. */
 function byType(address: InboxAddress, event: CloudEvent, request: string | undefined, replyTo: Unreadable['replyTo']): Read {
+  const account = readAccountMessage(address, event, actorOf(address, event));
+  if (account !== undefined) return account;
   const client = address.source === 'task' || address.source === 'gateway';
   const name = event.type.slice(0, event.type.lastIndexOf('.'));
   const is = (type: string): boolean => name === type.slice(0, type.lastIndexOf('.'));
   if (client && is(TYPES.taskSubmit)) return submit(address, event, request, replyTo);
   if (client && is(TYPES.taskCancel)) return cancel(address, event, request, replyTo);
+  if (client && is(TYPES.taskTopUp)) return topUp(address, event, request, replyTo);
   if (!client && is(TYPES.attemptResult))
     return fromWorker(address, event, parseMessage(event, TYPES.attemptResult, attemptResult), (result, cause) => ({
       kind: 'result',
@@ -163,7 +181,7 @@ function cancel(address: InboxAddress, event: CloudEvent, request: string | unde
     return no('invalid_data', 'the request id must be 1 to 64 of A-Z a-z 0-9 _ -', replyTo);
   const parsed = parseMessage(event, TYPES.taskCancel, taskCancel);
   if (!parsed.ok) return no(parsed.reason, parsed.detail, replyTo);
-  const { workflow, reason } = parsed.value;
+  const { workflow, reason, agent } = parsed.value;
   if (partitionOf(workflow) !== address.partition)
     return no('wrong_partition', 'a task is cancelled on the subject of the request that started it', replyTo);
   return {
@@ -173,7 +191,30 @@ function cancel(address: InboxAddress, event: CloudEvent, request: string | unde
       tenant: address.tenant,
       request,
       workflow,
+      agent: agent as AgentId | undefined,
       content: reason === undefined ? undefined : { reason },
+      cause: { actor: actorOf(address, event), causation: request, message: event.id, traceparent: event.traceparent },
+    },
+  };
+}
+
+function topUp(address: InboxAddress, event: CloudEvent, request: string | undefined, replyTo: Unreadable['replyTo']): Read {
+  if (request === undefined || !isRequestId(request))
+    return no('invalid_data', 'the request id must be 1 to 64 of A-Z a-z 0-9 _ -', replyTo);
+  const parsed = parseMessage(event, TYPES.taskTopUp, taskTopUp);
+  if (!parsed.ok) return no(parsed.reason, parsed.detail, replyTo);
+  const { workflow, moneyMicroUsd = 0, tokens = 0, modelCalls = 0, toolCalls = 0, deadlineMs } = parsed.value;
+  if (partitionOf(workflow) !== address.partition)
+    return no('wrong_partition', 'a task is topped up on the subject of the request that started it', replyTo);
+  const added = { moneyMicroUsd, tokens, modelCalls, toolCalls };
+  return {
+    ok: true,
+    message: {
+      kind: 'top_up',
+      tenant: address.tenant,
+      request,
+      workflow,
+      input: { kind: 'top_up', request, added, ...(deadlineMs === undefined ? {} : { deadlineMs }) },
       cause: { actor: actorOf(address, event), causation: request, message: event.id, traceparent: event.traceparent },
     },
   };
@@ -213,19 +254,25 @@ function bodyHashOf(body: TaskSubmit): string {
     .digest('hex');
 }
 
+/** How a model's answer is read; undefined for an attempt that is not open: its calls are then nobody's. */
+export interface AnswerReader extends AskReader {
+  /** Equal answers are to be counted. */
+  readonly votes: boolean;
+}
+
 /** A worker's answer, parted into facts for the log and content for the encrypted table. */
 export function partResult(
   result: AttemptResult,
-  granted: ReadonlySet<string>,
+  reader: AnswerReader | undefined,
 ): { readonly input: Extract<WorkflowInput, { kind: 'result' }>; readonly content: unknown } {
   const { failure, answer } = result;
-  const facts = answer === undefined ? undefined : factsOf(answer, granted);
+  const read = answer === undefined ? undefined : readAnswer(answer, reader);
   return {
     input: {
       kind: 'result',
       attempt: result.attempt as AttemptId,
       outcome: result.outcome,
-      ...(facts === undefined ? {} : { answer: facts }),
+      ...(read === undefined ? {} : { answer: read.facts }),
       ...(failure === undefined
         ? {}
         : {
@@ -239,27 +286,39 @@ export function partResult(
       worker: result.worker,
       durationMs: result.durationMs,
     },
-    content: contentOf(result),
+    content: read === undefined ? failureContent(failure) : read.content,
   };
 }
 
-function factsOf(answer: NonNullable<AttemptResult['answer']>, granted: ReadonlySet<string>): Answer {
-  if (answer.kind === 'analyze') return answer;
-  if (answer.kind === 'tool')
-    return { kind: 'tool', isError: answer.isError, truncated: answer.truncated, resultBytes: Buffer.byteLength(answer.content.text) };
+function readAnswer(
+  answer: NonNullable<AttemptResult['answer']>,
+  reader: AnswerReader | undefined,
+): { readonly facts: Answer; readonly content: unknown } {
+  if (answer.kind === 'analyze') return { facts: answer, content: undefined };
+  if (answer.kind === 'tool') {
+    const { isError, truncated, content } = answer;
+    return {
+      facts: { kind: 'tool', isError, truncated, resultBytes: Buffer.byteLength(content.text) },
+      content: { text: content.text, isError },
+    };
+  }
   const { content, ...facts } = answer;
+  const calls = reader === undefined ? unreadCalls(content) : readCalls(content, reader);
   return {
-    ...facts,
-    textBytes: Buffer.byteLength(content.text),
-    calls: content.calls.map((call) => ({
-      tool: granted.has(call.tool) ? call.tool : null,
-      argsBytes: Buffer.byteLength(JSON.stringify(call.args) ?? ''),
-    })),
+    facts: {
+      ...facts,
+      textBytes: Buffer.byteLength(content.text),
+      calls: calls.facts,
+      ...(reader?.votes === true ? { fingerprint: fingerprint(content.text, reader.key) } : {}),
+    },
+    content: calls.content,
   };
 }
 
-function contentOf(result: AttemptResult): unknown {
-  if (result.answer?.kind === 'llm') return result.answer.content;
-  if (result.answer?.kind === 'tool') return { text: result.answer.content.text, isError: result.answer.isError };
-  return result.failure?.message === undefined ? undefined : { code: result.failure.code, message: result.failure.message };
-}
+const unreadCalls = (content: LlmContent): ReturnType<typeof readCalls> => ({
+  facts: content.calls.map((call) => ({ tool: null, argsBytes: Buffer.byteLength(JSON.stringify(call.args) ?? '') })),
+  content,
+});
+
+const failureContent = (failure: AttemptResult['failure']): unknown =>
+  failure?.message === undefined ? undefined : { code: failure.code, message: failure.message };

@@ -1,10 +1,21 @@
 import { PARK_REASONS, workflowIdFor } from '@mandate/contracts';
-import { type Decision, type OpenAttempt, REFUSALS, type RefusalCode, type WorkflowEvent } from '@mandate/domain';
+import {
+  type Casting,
+  type Decision,
+  type OpenAttempt,
+  REFUSALS,
+  type RefusalCode,
+  rootOf,
+  type WorkflowEvent,
+  type WorkflowInput,
+} from '@mandate/domain';
 import { Fenced, seal, sha256Hex, StoreUnavailable, WrongExpectedVersion } from '@mandate/event-store';
 import type { Delivery } from '@mandate/messaging';
 import { crashPoint } from '@mandate/service-kit';
+import type { AccountDesk } from './accounts/account-desk.ts';
+import { fingerprint } from './asks.ts';
 import type { Decisions, Shared } from './decisions.ts';
-import { type InboxMessage, partResult, readInboxMessage, type Unreadable } from './inbox-message.ts';
+import { type AnswerReader, type InboxMessage, partResult, readInboxMessage, type Unreadable } from './inbox-message.ts';
 import { asRefusal, rejectionIn } from './told.ts';
 import { type Held, Superseded, type WorkflowMemory } from './workflow-memory.ts';
 
@@ -22,14 +33,20 @@ export class Inbox {
   readonly #partition: number;
   readonly #memory: WorkflowMemory;
   readonly #decisions: Decisions;
+  readonly #desk: AccountDesk;
   /** Failures of messages that are still to be tried again, by their sequence. */
   readonly #failures = new Map<number, number>();
 
-  constructor(shared: Shared, partition: number, parts: { readonly memory: WorkflowMemory; readonly decisions: Decisions }) {
+  constructor(
+    shared: Shared,
+    partition: number,
+    parts: { readonly memory: WorkflowMemory; readonly decisions: Decisions; readonly desk: AccountDesk },
+  ) {
     this.#shared = shared;
     this.#partition = partition;
     this.#memory = parts.memory;
     this.#decisions = parts.decisions;
+    this.#desk = parts.desk;
   }
 
   async receive(delivery: Delivery): Promise<void> {
@@ -75,12 +92,18 @@ export class Inbox {
         return this.#submit(message);
       case 'cancel':
         return this.#cancel(message);
+      case 'top_up':
+        return this.#topUp(message);
       case 'start':
         return this.#start(message);
       case 'result':
         return this.#result(message);
       case 'parked':
         return this.#parkReported(message);
+      case 'account':
+        return this.#desk.handle(message);
+      case 'lease_answer':
+        return this.#leaseAnswered(message);
     }
   }
 
@@ -89,15 +112,26 @@ export class Inbox {
     const workflow = workflowIdFor(tenant, request);
     const environment = this.#shared.catalogs.environment(tenant, options);
     if (environment === undefined) throw new NotReady(`missing: ${this.#shared.catalogs.missing.join(', ')}`);
+    const lease = this.#shared.standings.isLimited(tenant);
+    if (lease === undefined) throw new NotReady('missing: word of the owner of this tenant’s account');
     const held = await this.#memory.get(workflow);
     if (held.state.version === 0) {
       const key = await this.#shared.keys.fresh();
       // Two copies of one submission may have come this far: the first one's key is the workflow's.
-      if (held.state.version === 0) Object.assign(held, { key: held.key ?? key, tenant, correlation: request, trace: cause.traceparent });
+      if (held.state.version === 0)
+        Object.assign(held, { key: held.key ?? key, tenant, correlation: request, trace: cause.traceparent, actor: cause.actor });
     }
     const { decision, done } = this.#decisions.decide(
       held,
-      { kind: 'submit', request, source: message.source, bodyHash: message.bodyHash, taskBytes: message.taskBytes, options, environment },
+      {
+        kind: 'submit',
+        request,
+        source: message.source,
+        bodyHash: message.bodyHash,
+        taskBytes: message.taskBytes,
+        options,
+        environment: { ...environment, fingerprint: held.key === undefined ? '' : fingerprint(message.task, held.key.key), lease },
+      },
       { task: message.task },
       cause,
     );
@@ -127,17 +161,27 @@ export class Inbox {
   }
 
   async #cancel(message: Extract<InboxMessage, { kind: 'cancel' }>): Promise<void> {
+    const { request, agent } = message;
+    await this.#command(message, { kind: 'cancel', request, ...(agent === undefined ? {} : { agent }) }, message.content);
+  }
+
+  async #topUp(message: Extract<InboxMessage, { kind: 'top_up' }>): Promise<void> {
+    await this.#command(message, message.input, undefined);
+  }
+
+  /** What a client wants of a workflow that is there. */
+  async #command(message: Extract<InboxMessage, { kind: 'cancel' | 'top_up' }>, input: WorkflowInput, content: unknown): Promise<void> {
     const { tenant, request } = message;
     const held = await this.#memory.get(message.workflow);
     if (held.tenant !== tenant) {
       this.#memory.forgetEnded(held);
       return this.#shared.told.refused(tenant, request, {
         code: 'WorkflowUnknown',
-        message: 'There is no such workflow to cancel.',
+        message: 'There is no such workflow.',
         next: REFUSALS.WorkflowUnknown,
       });
     }
-    const { decision, done } = this.#decisions.decide(held, { kind: 'cancel', request }, message.content, message.cause);
+    const { decision, done } = this.#decisions.decide(held, input, content, message.cause);
     await done;
     if (decision.kind === 'refused')
       this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), { workflow: held.id, message: message.cause.message });
@@ -169,15 +213,64 @@ export class Inbox {
       return this.#memory.forgetEnded(held);
     }
     const attempt = held.state.attempts.get(message.result.attempt as OpenAttempt['id']);
-    const granted = new Set(
-      (attempt === undefined ? undefined : held.state.agents.get(attempt.agent))?.granted.tools.map((tool) => tool.name),
+    const { input, content } = partResult(message.result, this.#readerFor(held, attempt));
+    const { decision, done } = this.#decisions.decide(
+      held,
+      { ...input, ...this.#teamFor(held, attempt, input) },
+      attempt === undefined ? undefined : content,
+      message.cause,
     );
-    const { input, content } = partResult(message.result, granted);
-    const { decision, done } = this.#decisions.decide(held, input, attempt === undefined ? undefined : content, message.cause);
     await done;
     if (decision.kind === 'refused')
       this.#shared.logger.warn({ workflow: held.id, code: decision.refusal.code, message: decision.refusal.message }, 'answer refused');
     this.#memory.forgetEnded(held);
+  }
+
+  async #leaseAnswered(message: Extract<InboxMessage, { kind: 'lease_answer' }>): Promise<void> {
+    const held = await this.#memory.get(message.workflow);
+    if (held.tenant !== message.tenant) return this.#memory.forgetEnded(held);
+    const { answer, number } = message;
+    const { done } = this.#decisions.decide(
+      held,
+      answer.granted
+        ? { kind: 'allowance', number, granted: true }
+        : { kind: 'allowance', number, granted: false, code: answer.code, message: answer.message },
+      undefined,
+      message.cause,
+    );
+    await done;
+    this.#memory.forgetEnded(held);
+  }
+
+  /** What the answer to an attempt is read against. */
+  #readerFor(held: Held, attempt: OpenAttempt | undefined): AnswerReader | undefined {
+    const agent = attempt === undefined ? undefined : held.state.agents.get(attempt.agent);
+    if (agent === undefined || held.key === undefined) return undefined;
+    const { granted } = agent;
+    const parent = granted.parent === null ? undefined : held.state.agents.get(granted.parent);
+    return {
+      cast: this.#shared.catalogs.cast(held.tenant, granted.catalogHash ?? this.#rootCatalog(held)),
+      granted: new Set(granted.tools.map((tool) => tool.name)),
+      key: held.key.key,
+      votes: parent?.decision?.tuning.mode === 'votes',
+    };
+  }
+
+  #rootCatalog(held: Held): string | null {
+    return rootOf(held.state)?.granted.catalogHash ?? null;
+  }
+
+  /** With an analysis: who could do the work. */
+  #teamFor(
+    held: Held,
+    attempt: OpenAttempt | undefined,
+    { answer }: Extract<WorkflowInput, { kind: 'result' }>,
+  ): { readonly team?: readonly Casting[] } {
+    if (attempt?.owes.kind !== 'analyze') return {};
+    const roles = held.state.submitted?.options.tuning?.roles;
+    const cast = this.#shared.catalogs.cast(held.tenant, this.#rootCatalog(held));
+    const need = answer?.kind === 'analyze' ? answer.analysis : { capabilities: [], taskType: '' };
+    return { team: cast.team(need, roles) };
   }
 
   async #parkReported({ report }: Extract<InboxMessage, { kind: 'parked' }>): Promise<void> {

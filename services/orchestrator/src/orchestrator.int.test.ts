@@ -1,5 +1,5 @@
 import { partitionOfRequest } from '@mandate/domain';
-import { storedEvent, subjects, type TaskReceipt, type TaskResult, TYPES, workflowIdFor } from '@mandate/contracts';
+import { EVENT_VERSIONS, storedEvent, subjects, type TaskReceipt, type TaskResult, TYPES, workflowIdFor } from '@mandate/contracts';
 import { Bus } from '@mandate/messaging';
 import { type RunningService, startService } from '@mandate/service-kit';
 import { type FreshDatabase, freshDatabase, type FreshNats, freshNats, type InstantWorkers, startInstantWorkers } from '@mandate/test-kit';
@@ -208,7 +208,7 @@ describe('the log', () => {
       head = createHash('sha256').update(head).update(row.envelope).digest();
       expect(row.hash).toEqual(head);
       const stored = storedEvent.parse(JSON.parse(row.envelope));
-      expect(stored).toMatchObject({ tenant: 'acme', correlation: 'chain', schema: 1 });
+      expect(stored).toMatchObject({ tenant: 'acme', correlation: 'chain', schema: EVENT_VERSIONS[stored.type] });
       expect(known).toContain(stored.causation);
       known.add(stored.id);
     }

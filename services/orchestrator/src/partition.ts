@@ -2,6 +2,8 @@ import { INBOX_ACK_WAIT_MS, type StoredEvent } from '@mandate/contracts';
 import { isOpen, type OpenAttempt, pending, type TimerFired, type WorkflowInput } from '@mandate/domain';
 import { Fenced, type TakenPartition } from '@mandate/event-store';
 import { claim, consume, type Consumption } from '@mandate/messaging';
+import { AccountDesk } from './accounts/account-desk.ts';
+import { Allowances } from './accounts/allowances.ts';
 import { Clock } from './clock.ts';
 import { Decisions, type Shared } from './decisions.ts';
 import { eventId } from './encode-decision.ts';
@@ -30,11 +32,13 @@ export class Partition {
   readonly #relay: Relay;
   readonly #decisions: Decisions;
   readonly #inbox: Inbox;
+  readonly #desk: AccountDesk;
+  readonly #allowances: Allowances;
   readonly #clock: Clock;
   /** Workflows with commands that the bus did not take. */
   readonly #owed = new Set<string>();
-  /** Workflows that are ending and still have open attempts. */
-  readonly #ending = new Set<string>();
+  /** Workflows with open attempts that are to be stopped. */
+  readonly #stopping = new Set<string>();
   readonly #again: NodeJS.Timeout;
   /** From here on the log may hold events that were not published: a predecessor died, or a commit broke off. */
   #doubtFrom: number | undefined;
@@ -68,7 +72,13 @@ export class Partition {
         },
       },
     });
-    this.#inbox = new Inbox(shared, taken.partition, { memory: this.#memory, decisions: this.#decisions });
+    this.#allowances = new Allowances(shared);
+    this.#desk = new AccountDesk(shared, this, {
+      relay: this.#relay,
+      isLost: () => this.#lost,
+      onDoubt: (position) => this.#doubt(position),
+    });
+    this.#inbox = new Inbox(shared, taken.partition, { memory: this.#memory, decisions: this.#decisions, desk: this.#desk });
     this.#doubtFrom = taken.publishedPosition;
     this.#clock = new Clock((workflow) => void this.#wake(workflow));
     this.#again = setInterval(() => void this.#tellAgain(), AGAIN_MS);
@@ -77,7 +87,9 @@ export class Partition {
   /** Takes over, then takes in. */
   async start(): Promise<void> {
     await this.#publishBacklog();
+    await this.#desk.start();
     const open = await this.#memory.loadOpen();
+    if (open.length > 0) await this.#shared.catalogs.recallAgents();
     for (const held of open) {
       for (const agent of held.state.agents.values()) await this.#shared.catalogs.recall(agent.granted.catalogHash);
       await this.#resume(held);
@@ -119,6 +131,7 @@ export class Partition {
   async stop(): Promise<void> {
     await this.#consumption?.stop(10_000);
     await Promise.allSettled([...this.#memory.open].map((held) => held.committed));
+    await this.#desk.settled();
     this.lose();
   }
 
@@ -128,6 +141,7 @@ export class Partition {
     clearInterval(this.#again);
     this.#clock.stop();
     this.#relay.stop();
+    this.#desk.stop();
     void this.#consumption?.stop(0);
   }
 
@@ -140,6 +154,7 @@ export class Partition {
       for (const workflow of await this.#publishFrom(start)) {
         const held = await this.#memory.get(workflow);
         this.#shared.told.result(held, held.trace);
+        this.#allowances.ended(held);
         this.#memory.forgetEnded(held);
       }
     } catch (error) {
@@ -169,14 +184,26 @@ export class Partition {
   }
 
   #committed(held: Held): void {
-    if (held.state.phase === 'ending') {
-      this.#ending.add(held.id);
-      this.#shared.told.stop(held);
+    this.#stopWhatMust(held);
+    if (isOpen(held.state)) {
+      this.#allowances.ask(held);
+      return this.#setClock(held);
     }
-    if (isOpen(held.state)) return this.#setClock(held);
-    this.#ending.delete(held.id);
+    this.#allowances.ended(held);
+    this.#stopping.delete(held.id);
     this.#owed.delete(held.id);
     this.#memory.forgetEnded(held);
+  }
+
+  /** Workers are told to stop what belongs to agents that were stopped, until all of it is settled. */
+  #stopWhatMust(held: Held): void {
+    const stop = pending(held.state).stop;
+    if (stop.length === 0) {
+      this.#stopping.delete(held.id);
+      return;
+    }
+    this.#stopping.add(held.id);
+    this.#shared.told.stop(held, stop);
   }
 
   async #resume(held: Held): Promise<void> {
@@ -187,7 +214,8 @@ export class Partition {
       );
     }
     for (const attempt of pending(held.state).dispatch) this.#decisions.dispatch(held, attempt);
-    if (held.state.phase === 'ending') this.#ending.add(held.id);
+    this.#stopWhatMust(held);
+    this.#allowances.ask(held);
     this.#setClock(held);
   }
 
@@ -203,7 +231,8 @@ export class Partition {
         this.#setClock(held);
       });
     }
-    for (const id of this.#ending) await this.#withOpen(id, (held) => this.#shared.told.stop(held));
+    for (const id of [...this.#allowances.waiting]) await this.#withOpen(id, (held) => this.#allowances.ask(held));
+    for (const id of [...this.#stopping]) await this.#withOpen(id, (held) => this.#stopWhatMust(held));
     this.#tellingAgain = false;
   }
 
@@ -212,7 +241,8 @@ export class Partition {
       const held = await this.#memory.get(id);
       await held.committed;
       if (isOpen(held.state)) return this.#lost ? undefined : work(held);
-      this.#ending.delete(id);
+      this.#stopping.delete(id);
+      this.#allowances.forget(id);
       this.#memory.forgetEnded(held);
     } catch (error) {
       this.#shared.logger.debug({ workflow: id, problem: (error as Error).message }, 'later again');
@@ -295,6 +325,8 @@ function inputOf(fired: TimerFired): WorkflowInput {
       return { kind: 'attempt_timer', attempt: fired.attempt };
     case 'retry':
       return { kind: 'retry_timer', step: fired.step, attempt: fired.attempt };
+    case 'agent':
+      return { kind: 'agent_timer', agent: fired.agent };
     case 'workflow':
       return { kind: 'workflow_timer' };
   }

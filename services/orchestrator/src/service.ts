@@ -1,10 +1,12 @@
 import { CommitLane, DataKeys, EventLog } from '@mandate/event-store';
 import { STREAMS } from '@mandate/contracts';
-import { ConfigInvalid, type ServiceDefinition, type Working } from '@mandate/service-kit';
+import { MAX_AGENTS, MAX_DEPTH } from '@mandate/domain';
+import { ConfigInvalid, type ServiceDefinition, Standings, type Working } from '@mandate/service-kit';
 import { z } from 'zod';
 import { Catalogs } from './catalogs.ts';
 import { Leases } from './leases.ts';
 import { Meters } from './meters.ts';
+import { NamedAgents } from './named-agents.ts';
 import { Told } from './told.ts';
 
 const config = z.object({
@@ -22,6 +24,26 @@ const config = z.object({
   MANDATE_ANALYZE_MS: z.coerce.number().int().positive().default(10_000).describe('an analysis may run this long'),
   MANDATE_LLM_MS: z.coerce.number().int().positive().default(120_000).describe('a model call may run this long'),
   MANDATE_TOOL_MS: z.coerce.number().int().positive().default(30_000).describe('a tool call may run this long'),
+  MANDATE_AGENTS_FILE: z.string().optional().describe('agents that tenants described, as JSON (docs/patterns.md)'),
+  MANDATE_MAX_DEPTH: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_DEPTH)
+    .default(MAX_DEPTH)
+    .describe('how deep agents may delegate: 0 not at all'),
+  MANDATE_MAX_AGENTS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_AGENTS.ceiling)
+    .default(MAX_AGENTS.ceiling)
+    .describe('children in one workflow at most'),
+  MANDATE_DEEP_WRITERS: z
+    .string()
+    .default('')
+    .transform((names) => names.split(',').map((name) => name.trim()))
+    .describe('tenants whose agents at depth 2 may use tools that change something, separated by commas'),
   MANDATE_GRACE_MS: z.coerce.number().int().positive().default(5_000).describe('added to every attempt for the way there and back'),
 });
 
@@ -37,15 +59,24 @@ export const orchestrator: ServiceDefinition<typeof config> = {
     const log = new EventLog({ url: env.DATABASE_URL, onError });
     const keys = await DataKeys.open({ url: env.KEYS_DATABASE_URL, masterKeyFile: env.MANDATE_MASTER_KEY_FILE, onError });
     const catalogs = new Catalogs(log, logger, {
-      queueMs: env.MANDATE_QUEUE_MS,
-      analyzeMs: env.MANDATE_ANALYZE_MS,
-      llmMs: env.MANDATE_LLM_MS,
-      toolMs: env.MANDATE_TOOL_MS,
-      graceMs: env.MANDATE_GRACE_MS,
+      agents: await NamedAgents.open(log, env.MANDATE_AGENTS_FILE),
+      timing: {
+        queueMs: env.MANDATE_QUEUE_MS,
+        analyzeMs: env.MANDATE_ANALYZE_MS,
+        llmMs: env.MANDATE_LLM_MS,
+        toolMs: env.MANDATE_TOOL_MS,
+        graceMs: env.MANDATE_GRACE_MS,
+      },
+      delegation: (tenant) => ({
+        maxDepth: env.MANDATE_MAX_DEPTH,
+        maxAgents: env.MANDATE_MAX_AGENTS,
+        deepest: env.MANDATE_DEEP_WRITERS.includes(tenant) ? 'any' : 'read_only',
+      }),
     });
     const logIncarnation = await log.incarnation();
     let busIncarnation = await bus.incarnation();
     await catalogs.start(context);
+    const standings = new Standings(bus);
     const leases = new Leases(log, logger, instance);
     const meters = new Meters(metrics, {
       partitions: () => leases.owned.size,
@@ -64,6 +95,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
         logIncarnation,
         lane: new CommitLane(log, leases.epochs),
         told: new Told(bus, instance),
+        standings,
         commandKeys: { analyze: env.COMMAND_KEY_ANALYZER, llm: env.COMMAND_KEY_LLM, tool: env.COMMAND_KEY_TOOL },
         busIncarnation: () => busIncarnation,
         onFenced: () => leases.fenced(),
@@ -90,6 +122,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
       stop: async () => {
         clearInterval(watch);
         await leases.stop();
+        standings.stop();
         await Promise.all([log.close(), keys.close()]);
       },
     };

@@ -1,5 +1,5 @@
 import { type StartGrant, subjects, type TaskReceipt, type TaskResult, TYPES } from '@mandate/contracts';
-import { isOpen, type Refusal, rootOf, type Workflow, type WorkflowEvent } from '@mandate/domain';
+import { isOpen, type OpenAttempt, type Refusal, rootOf, type Workflow, type WorkflowEvent } from '@mandate/domain';
 import type { Bus } from '@mandate/messaging';
 import type { Cause } from './encode-decision.ts';
 import type { Held } from './workflow-memory.ts';
@@ -48,10 +48,10 @@ export class Told {
     this.#tell(subjects.grant(runner), TYPES.attemptGrant, grant, {});
   }
 
-  /** Stop whatever is still open of a workflow that is ending. */
-  stop(held: Held): void {
+  /** Stop these attempts of a workflow. */
+  stop(held: Held, open: readonly OpenAttempt[]): void {
     for (const kind of ['analyze', 'llm', 'tool'] as const) {
-      const attempts = [...held.state.attempts.values()].filter((attempt) => attempt.owes.kind === kind).map((attempt) => attempt.id);
+      const attempts = open.filter((attempt) => attempt.owes.kind === kind).map((attempt) => attempt.id);
       if (attempts.length > 0) this.#tell(subjects.stop(kind), TYPES.attemptsStop, { workflow: held.id, attempts }, {});
     }
   }

@@ -15,6 +15,8 @@ export interface Held {
   headHash: Buffer;
   /** Of its content; an absent workflow gets one when it is submitted. */
   key: DataKey | undefined;
+  /** Who started it. */
+  actor: string;
   /** The request that started it. */
   correlation: string;
   /** W3C context of the request: what a timer starts belongs to the same trace. */
@@ -109,6 +111,7 @@ export class WorkflowMemory {
       state: ABSENT,
       headHash: GENESIS,
       key: undefined,
+      actor: '',
       correlation: '',
       trace: undefined,
       contents: new SealedWords(id),
@@ -132,6 +135,7 @@ export class WorkflowMemory {
       state,
       headHash: stored.events.at(-1)?.hash ?? GENESIS,
       key: keyOf(stored, keys),
+      actor: stored.events[0]?.event.actor ?? '',
       correlation: stored.events[0]?.event.correlation ?? '',
       trace: stored.events[0]?.event.trace,
       contents: new SealedWords(stored.stream, keys, stored.contents),

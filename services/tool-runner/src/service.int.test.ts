@@ -221,3 +221,12 @@ test('stopping leaves no process', async () => {
   expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   runner = await startService(toolRunner, workerEnvironment(nats, 'tool-runner'));
 });
+
+test('no tool runs for a frozen tenant, and nothing of it counts', async () => {
+  orchestrator.freeze('acme');
+  const refused = { outcome: 'failed', failure: { code: 'frozen', retryable: true, billed: 'no' } };
+  expect(await run('counter__increment', {}, 'non_idempotent')).toMatchObject(refused);
+  expect(await run('counter__read')).toMatchObject(refused);
+  orchestrator.freeze();
+  expect(textOf(await run('counter__read'))).toBe('0');
+});

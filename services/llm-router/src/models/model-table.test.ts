@@ -56,8 +56,17 @@ test('only models of configured providers are offered; rules beside them only by
   expect(new Set(offered.map(({ provider }) => provider))).toEqual(new Set(['openai', 'offline']));
   expect(offered.find(({ provider }) => provider === 'offline')).toMatchObject({
     automatic: false,
-    price: { inputMicroUsdPerMillionTokens: 0 },
+    nominal: true,
+    price: { inputMicroUsdPerMillionTokens: 1_000_000, outputMicroUsdPerMillionTokens: 4_000_000 },
   });
+});
+
+test('the price of rules is nominal and says so in the catalogue, unless the operator gives one', () => {
+  const rules = { ...line, provider: 'offline' as const, id: 'offline-rules', inputUsdPerMillionTokens: 0, outputUsdPerMillionTokens: 0 };
+  const catalogue = (operator: readonly OperatorModel[]): unknown => catalogOf(buildModelTable({ ...options, operator }), null).models;
+  expect(catalogue([])).toMatchObject([{ id: 'offline-rules', priced: true, nominal: true }]);
+  expect(catalogue([rules])).toEqual([expect.not.objectContaining({ nominal: expect.anything() })]);
+  expect(catalogue([rules])).toMatchObject([{ inputMicroUsdPerMillionTokens: 0, outputMicroUsdPerMillionTokens: 0 }]);
 });
 
 test('the environment’s own models are offered too, priced or not', () => {

@@ -18,6 +18,8 @@ export interface OfferedModel {
   readonly tools: boolean;
   /** Undefined: unknown. Such a model is refused. */
   readonly price: Price | undefined;
+  /** The price is a figure of ours that nobody charges. */
+  readonly nominal?: true;
   /** Prompts that may be longer cost more than `price` says, and are refused. */
   readonly flatUpToTokens: number | undefined;
   /** Whether it may be chosen when nobody asked for it. */
@@ -98,14 +100,18 @@ function fromOperator(line: OperatorModel): OfferedModel {
   return { id, provider, tier, contextTokens, maxOutputTokens, tools, price, flatUpToTokens: undefined, automatic: true };
 }
 
-const FREE: Price = {
-  inputMicroUsdPerMillionTokens: 0,
-  outputMicroUsdPerMillionTokens: 0,
-  cachedInputMicroUsdPerMillionTokens: 0,
-  cacheWriteMicroUsdPerMillionTokens: 0,
+/**
+ * What rules of ours are reckoned at: 1 USD in and 4 USD out per million tokens. Nobody charges it; it is there so that a run
+ * without a model shows budgets and costs as one with a model does. An operator's line replaces it, also by 0.
+ */
+const NOMINAL: Price = {
+  inputMicroUsdPerMillionTokens: 1_000_000,
+  outputMicroUsdPerMillionTokens: 4_000_000,
+  cachedInputMicroUsdPerMillionTokens: 1_000_000,
+  cacheWriteMicroUsdPerMillionTokens: 1_000_000,
 };
 
-/** Rules of ours: free by this entry. Beside a real provider it serves only those who ask for it by name. */
+/** Rules of ours. Beside a real provider they serve only those who ask for them by name. */
 function offlineModel(automatic: boolean): OfferedModel {
   return {
     id: 'offline-rules',
@@ -114,7 +120,8 @@ function offlineModel(automatic: boolean): OfferedModel {
     contextTokens: 1_000_000,
     maxOutputTokens: MAX_OUTPUT_TOKENS,
     tools: true,
-    price: FREE,
+    price: NOMINAL,
+    nominal: true,
     flatUpToTokens: undefined,
     automatic,
   };
@@ -133,7 +140,7 @@ function versionOf(models: readonly OfferedModel[]): string {
 
 /** The table as others may see it. Parsed by its own schema, so that its JSON has one form and one hash. */
 export function catalogOf(table: ModelTable, defaultModel: string | null): ModelCatalog {
-  const models = table.models.map(({ id, provider, tier, contextTokens, maxOutputTokens, price }) => ({
+  const models = table.models.map(({ id, provider, tier, contextTokens, maxOutputTokens, price, nominal }) => ({
     id,
     provider,
     tier,
@@ -142,6 +149,7 @@ export function catalogOf(table: ModelTable, defaultModel: string | null): Model
     inputMicroUsdPerMillionTokens: price?.inputMicroUsdPerMillionTokens ?? 0,
     outputMicroUsdPerMillionTokens: price?.outputMicroUsdPerMillionTokens ?? 0,
     priced: price !== undefined,
+    ...(nominal && { nominal }),
   }));
   return modelCatalog.parse({ priceVersion: table.priceVersion, defaultModel, models });
 }

@@ -3,7 +3,10 @@ import type { LanguageModel } from '../language-model.ts';
 import { promptSize } from '../worst-case.ts';
 import { answerOffline } from './offline/answer-offline.ts';
 
-/** Rules instead of a model: free, deterministic, in this process. Tokens are counted as characters divided by four. */
+/**
+ * Rules instead of a model: deterministic, in this process, charged by nobody (its price is nominal). Tokens are counted as
+ * characters divided by four.
+ */
 export const offlineModel: LanguageModel = {
   id: 'offline-rules',
   provider: 'offline',

@@ -19,7 +19,8 @@ const CAN_DO = `What I can do with files that I may read through tools, for exam
 - Extract the headings (or e-mail addresses, URLs, numbers, TODO lines) from notes.md.
 - What is the value of scripts.test in package.json?
 - Compare a.txt and b.txt.
-- Summarise docs/guide.md in 3 sentences (by quoting it).`;
+- Summarise docs/guide.md in 3 sentences (by quoting it).
+- Let other agents compare a.md, b.md and c.md, and list the headings of d.md with a budget of $0.05.`;
 
 /** An honest no, with examples of what would work. */
 export function cannotAnswer(reason: string): string {

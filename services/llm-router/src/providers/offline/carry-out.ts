@@ -270,7 +270,8 @@ function fieldLine(run: Run, { path, text, partial }: FileText, field: string): 
 }
 
 function* compareLines(run: Run, files: readonly string[]): Asking<string[]> {
-  if (files.length !== 2) return [`I compare two files at a time; the task names ${files.length}.`];
+  if (files.length > 2) return yield* sideBySide(run, files);
+  if (files.length < 2) return ['I compare two files or more; I found only one.'];
   const [first, second] = yield* readFiles(run, files);
   if (!first || !second) return ['I could not read both files, so I cannot compare them.'];
   const [firstName, secondName] = [shownPath(run.workspace, first.path), shownPath(run.workspace, second.path)];
@@ -287,6 +288,21 @@ function* compareLines(run: Run, files: readonly string[]): Asking<string[]> {
     `Lines only in ${secondName} (${found.onlyInSecond.length}):`,
     ...listLines(found.onlyInSecond, 20),
   ];
+}
+
+/** More than two texts: their figures, and which is longest. */
+function* sideBySide(run: Run, files: readonly string[]): Asking<string[]> {
+  const measures = (['lines', 'words', 'headings'] as const).map((kind): Measure => ({ kind }));
+  const lines = yield* measureLines(run, files, measures);
+  const words = yield* measureFiles(run, files, { kind: 'words' });
+  const most = pickFrom(words, { measure: { kind: 'words' }, direction: 'most', count: 1 });
+  const least = pickFrom(words, { measure: { kind: 'words' }, direction: 'least', count: 1 });
+  const named = (picked: readonly Measured[]): string =>
+    shownAll(
+      run,
+      picked.map(({ path }) => path),
+    ).join(' and ');
+  return [...lines, ...(words.length > 1 ? [`By words the longest is ${named(most)} and the shortest ${named(least)}.`] : [])];
 }
 
 function lengthVerdict([first, second]: readonly [number, number], firstName: string, secondName: string): string {

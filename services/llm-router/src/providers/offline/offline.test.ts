@@ -1,79 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { answerOffline, type ModelMessage, type OfflineAnswer, type ToolSpec } from './answer-offline.ts';
+import { answerOffline, type ModelMessage } from './answer-offline.ts';
+import { ALL_TOOLS, loop, specs, toolsOver } from './given-conversation.ts';
 
 const SIGNATURE = '(answered by rules: offline provider, no language model was used)';
-const ALL_TOOLS = ['list_allowed_directories', 'list_directory', 'directory_tree', 'search_files', 'get_file_info', 'read_text_file'];
-
-type Files = Readonly<Record<string, string>>;
-type Result = string | { readonly error: string };
-type FakeTool = (args: Record<string, unknown>) => Result;
-
-const specs = (names: readonly string[], prefix = 'files__'): ToolSpec[] =>
-  names.map((name) => ({ name: prefix + name, description: '', inputSchema: {} }));
-
-/** The file server's answers over files in memory, in its own formats. */
-function toolsOver(files: Files): Record<string, FakeTool> {
-  const within = (path: unknown) => Object.keys(files).filter((file) => `/w/${file}`.startsWith(`${String(path)}/`));
-  return {
-    list_allowed_directories: () => 'Allowed directories:\n/w',
-    list_directory: ({ path }) => {
-      const rests = within(path).map((file) => `/w/${file}`.slice(String(path).length + 1));
-      if (rests.length === 0) return { error: `ENOENT: no such file or directory, scandir '${String(path)}'` };
-      return [...new Set(rests.map((rest) => (rest.includes('/') ? `[DIR] ${rest.split('/')[0]}` : `[FILE] ${rest}`)))].join('\n');
-    },
-    directory_tree: ({ path }) => {
-      const names = within(path).map((file) => ({ name: `/w/${file}`.slice(String(path).length + 1), type: 'file' }));
-      return names.length > 0 ? JSON.stringify(names) : { error: 'ENOENT' };
-    },
-    get_file_info: ({ path }) => {
-      const content = files[String(path).replace('/w/', '')];
-      if (content !== undefined) return `size: ${content.length}\nisDirectory: false`;
-      return path === '/w' || within(path).length > 0
-        ? 'size: 4096\nisDirectory: true'
-        : { error: `ENOENT: no such file or directory, stat '${String(path)}'` };
-    },
-    search_files: () => 'No matches found',
-    read_text_file: ({ path, tail }) => {
-      const content = files[String(path).replace('/w/', '')];
-      if (content === undefined) return { error: `ENOENT: no such file or directory, open '${String(path)}'` };
-      return typeof tail === 'number' ? content.split('\n').slice(-tail).join('\n') : content;
-    },
-  };
-}
-
-interface Loop {
-  readonly answer: string;
-  readonly turns: readonly OfflineAnswer[];
-}
-
-function loop(
-  task: string,
-  options: { files?: Files; tools?: readonly string[]; maxBytes?: number; override?: Record<string, FakeTool>; prefix?: string } = {},
-): Loop {
-  const prefix = options.prefix ?? 'files__';
-  const tools = { ...toolsOver(options.files ?? {}), ...options.override };
-  const messages: ModelMessage[] = [{ role: 'user', text: task }];
-  const turns: OfflineAnswer[] = [];
-  while (turns.length < 80) {
-    const turn = answerOffline({ system: '', messages, tools: specs(options.tools ?? ALL_TOOLS, prefix), maxOutputTokens: 4000 });
-    turns.push(turn);
-    if (turn.finishReason === 'stop') return { answer: turn.text, turns };
-    messages.push({ role: 'assistant', text: '', toolCalls: turn.toolCalls });
-    for (const { callId, tool, args } of turn.toolCalls) {
-      const result = tools[tool.slice(prefix.length)]?.(args as Record<string, unknown>) ?? { error: 'no such tool' };
-      const text = typeof result === 'string' ? cut(result, options.maxBytes) : result.error;
-      messages.push({ role: 'tool', callId, tool, text, isError: typeof result !== 'string' });
-    }
-  }
-  throw new Error('no answer');
-}
-
-function cut(text: string, maxBytes = Number.POSITIVE_INFINITY): string {
-  const bytes = Buffer.from(text);
-  return bytes.length <= maxBytes
-    ? text
-    : `${bytes.subarray(0, maxBytes).toString()}\n[truncated: ${maxBytes} of ${bytes.length} bytes shown]`;
-}
 
 const numbered = (count: number) =>
   Array.from({ length: count }, (_, index) => `line ${index} has ${'pad '.repeat(index % 7)}words`).join('\n');

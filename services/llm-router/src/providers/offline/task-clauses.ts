@@ -5,6 +5,7 @@
  * `<u3>`), so that a full stop in `a.md` ends no sentence and an "and" inside quotes
  * splits nothing.
  */
+import { agentWords, budgetIn, type AgentWords, isAboutJoining } from './agent-words.ts';
 import { BEYOND_READING, FAMILIAR_FILES, FILE_TYPES, READING_STARTERS } from './task-words.ts';
 
 /** Text that stands for itself: something quoted, a path, an extension, a web address. */
@@ -17,6 +18,8 @@ export interface Slot {
 export interface Clause {
   readonly words: string;
   readonly slots: readonly Slot[];
+  /** What its words allow whoever does it to spend. */
+  readonly budgetMicroUsd?: number;
 }
 
 const SLOT_LETTER = { quoted: 'q', path: 'p', extension: 'x', url: 'u' } as const;
@@ -33,22 +36,43 @@ export function slotOf(clause: Clause, mark: string): Slot | undefined {
   return clause.slots[Number(/\d+/.exec(mark)?.[0] ?? -1)];
 }
 
-/** Cuts a task into clauses, in order. */
+/** What a task says about who is to do it. Quoted words say nothing. */
+export function agentsIn(task: string): Omit<AgentWords, 'rest'> {
+  return agentWords(markSlots(plainText(task), []));
+}
+
+/** Files that a task names, as it writes them; patterns and folders are none. */
+export function namedFiles(task: string): string[] {
+  const slots: Slot[] = [];
+  markSlots(plainText(task), slots);
+  const files = slots.filter(({ kind, text }) => kind === 'path' && /[^/*]\.[a-z0-9]{1,8}$/i.test(text) && !text.includes('*'));
+  return [...new Set(files.map(({ text }) => text.slice(text.lastIndexOf('/') + 1)))];
+}
+
+/** Cuts a task into clauses, in order. Words about other agents and about money are taken out. */
 export function splitTask(task: string): Clause[] {
   const slots: Slot[] = [];
-  const marked = markSlots(plainText(task), slots);
+  const { rest: marked, isAsked } = agentWords(markSlots(plainText(task), slots));
   const sentences = marked.replace(/:\s/g, ' ').split(/[.?!;]+(?=\s|$)|\|/u);
-  return sentences
-    .flatMap((sentence) => sentence.split(CONNECTOR))
-    .map((part) =>
-      part
-        .replace(/\s+/g, ' ')
-        .replace(/^[\s,]+|[\s,]+$/g, '')
-        .replace(COURTESY, '')
-        .trim(),
-    )
-    .filter((words) => words !== '')
-    .map((words) => ({ words, slots }));
+  const clauses: Clause[] = [];
+  let carried: number | undefined;
+  for (const part of sentences.flatMap((sentence) => sentence.split(CONNECTOR))) {
+    const said = budgetIn(part);
+    const words = tidy(said.rest);
+    const budgetMicroUsd = (said.isForNext ? undefined : said.budgetMicroUsd) ?? carried;
+    carried = said.isForNext ? said.budgetMicroUsd : words === '' ? budgetMicroUsd : undefined;
+    if (words === '' || (isAsked && isAboutJoining(words))) continue;
+    clauses.push({ words, slots, ...(budgetMicroUsd !== undefined && { budgetMicroUsd }) });
+  }
+  return clauses;
+}
+
+function tidy(part: string): string {
+  return part
+    .replace(/\s+/g, ' ')
+    .replace(/^[\s,]+|[\s,]+$/g, '')
+    .replace(COURTESY, '')
+    .trim();
 }
 
 /** Straight quotes, no slot marks, list items and empty lines as sentence ends. */

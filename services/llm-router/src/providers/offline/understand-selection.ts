@@ -18,7 +18,7 @@ const TYPE_ENDING = new RegExp(
 const BEFORE_PLACE = 'in|under|inside|within|below|beneath|from|of|across|over|through|throughout|for';
 
 const FOLDER_FORMS = new RegExp(
-  String.raw`(?:\b(?:${BEFORE_PLACE}|the|our|my|and|list|show|search|scan|read|ls)\s+|(?=<))((?!(?:the|this|that|a|an|each|every)\s)[\w.-]+|<[qp]\d+>)\s+(?:folders?|director(?:y|ies)|dirs?)\b|\b(?:folder|directory|dir)\s+(?:named\s+|called\s+)?(<[qp]\d+>|(?!that\b|which\b|with\b|has\b|have\b|contain|is\b|are\b)[\w.-]+)`,
+  String.raw`(?:\b(?:${BEFORE_PLACE}|the|our|my|and|list|show|search|scan|read|ls)\s+|(?=<))((?!(?:the|this|that|a|an|each|every)\s)[\w.-]+|<[qp]\d+>)\s+(?:folders?|director(?:y|ies)|dirs?)\b|\b(?:folder|directory|dir)\s+(?:named\s+|called\s+)?(<[qp]\d+>|(?!that\b|which\b|with\b|has\b|have\b|contain|(?:is|are|in|under|inside|within|below|of)\b)[\w.-]+)`,
   'giu',
 );
 
@@ -109,6 +109,10 @@ function placesIn(clause: Clause, taken: readonly string[]): Place[] {
   }
   const listed = /^(?:ls|list|tree|show|open)\s+(?:the\s+)?([\w-]+)$/i.exec(words)?.[1];
   if (listed !== undefined && isBarePlace(listed, taken)) add(listed, 'either');
+  const [, several = ''] =
+    new RegExp(String.raw`\b(?:${BEFORE_PLACE})\s+([\w-]+(?:\s*,\s*[\w-]+)+\s*,?\s+and\s+[\w-]+)$`, 'iu').exec(words) ?? [];
+  const named = several.split(/\s*,\s*(?:and\s+)?|\s+and\s+/i);
+  if (named.length > 2 && named.every((name) => isBarePlace(name, taken))) for (const name of named) add(name, 'either');
   const bare = new RegExp(
     String.raw`\b(?:${BEFORE_PLACE})\s+(?:the\s+|our\s+|my\s+)?([\w-]+)(?!\w)(?:\s+and\s+(?:the\s+)?([\w-]+)(?=\s*(?:$|[,?])))?(?!\s+(?:files?|documents?|pages?|scripts?))`,
     'giu',

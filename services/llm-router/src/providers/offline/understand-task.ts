@@ -14,15 +14,19 @@ import { selectionIn } from './understand-selection.ts';
 
 /** One clause of a task: a request, or words that ask for something else. */
 export type Understood =
-  | { readonly kind: 'request'; readonly request: FileRequest; readonly words: string }
+  | { readonly kind: 'request'; readonly request: FileRequest; readonly words: string; readonly budgetMicroUsd?: number }
   | { readonly kind: 'beyond'; readonly words: string }
   | { readonly kind: 'unclear'; readonly words: string };
+
+/** A task longer than this is not for rules. In characters. */
+export const MAX_TASK_LENGTH = 2000;
 
 /** Clauses that one task may have. */
 const MAX_CLAUSES = 8;
 
 /** Understands a task clause by clause, in order. */
 export function understandTask(task: string): Understood[] {
+  if (task.length > MAX_TASK_LENGTH) return [{ kind: 'unclear', words: `a task of ${task.length} characters` }];
   const parts: Understood[] = [];
   let opening = '';
   for (const clause of splitTask(task)) {
@@ -65,7 +69,10 @@ function understandClause(clause: Clause, joined: Clause): Understood {
   if (BEYOND_READING.has(head) || /^(?:why|should)\b/i.test(clause.words)) return { kind: 'beyond', words };
   if (BEYOND_RULES.some((cue) => cue.test(clause.words))) return { kind: 'beyond', words };
   const request = requestIn(joined);
-  return request ? { kind: 'request', request, words } : { kind: 'unclear', words };
+  const { budgetMicroUsd } = clause;
+  return request
+    ? { kind: 'request', request, words, ...(budgetMicroUsd !== undefined && { budgetMicroUsd }) }
+    : { kind: 'unclear', words };
 }
 
 /** Only words that name a place or files may open the next clause. */
