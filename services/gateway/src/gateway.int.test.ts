@@ -11,6 +11,7 @@ import { type RunningService, startService } from '@mandate/service-kit';
 import { type FreshNats, freshNats } from '@mandate/test-kit';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { gateway } from './service.ts';
+import { exampleAgents } from './tasks/example-agents.ts';
 
 /** A gateway on a real bus; the orchestrator and the projector answer by script. */
 let nats: FreshNats;
@@ -23,7 +24,13 @@ let url: string;
 
 interface Seen {
   readonly subject: string;
-  readonly event: { type: string; subject: string; tenant: string; traceparent: string; data: { task?: string; workflow?: string } };
+  readonly event: {
+    type: string;
+    subject: string;
+    tenant: string;
+    traceparent: string;
+    data: { task?: string; workflow?: string; options?: unknown };
+  };
 }
 const inbox: Seen[] = [];
 let pagesAsked = 0;
@@ -96,16 +103,52 @@ const problem = (code: string) => ({ ok: false, problem: { code, message: 'no', 
 
 async function answerQuery(
   name: string,
-  ask: { tenant: string; workflow: string; after: number; limit: number; minVersion?: number },
+  ask: {
+    tenant: string;
+    workflow: string;
+    after: number;
+    limit: number;
+    minVersion?: number;
+    agent?: string;
+    since?: number;
+    types?: string[];
+  },
 ): Promise<unknown> {
   const task = tasks.get(ask.workflow);
   if (name === 'tasks.list') return { ok: true, value: { items: [], cursor: 'next' } };
+  if (name === 'delegation.stats') return { ok: true, value: { ...noStats, since: ask.since } };
   if (task === undefined || task.tenant !== ask.tenant) return problem('WorkflowUnknown');
+  if (name === 'agents.list')
+    return { ok: true, value: { workflow: ask.workflow, status: 'completed', version: 9, agents: exampleAgents } };
+  if (name === 'agents.get') {
+    const agent = exampleAgents.find((each) => each.agent === ask.agent);
+    if (agent === undefined) return problem('AgentUnknown');
+    return { ok: true, value: { ...agent, workflow: ask.workflow, task: 'Find sources.', answerText: 'Here.' } };
+  }
+  if (name === 'contributions.list') return { ok: true, value: { items: [] } };
+  if (name === 'decision.get')
+    return { ok: true, value: { workflow: ask.workflow, agent: ask.agent, decision: null, fallbacks: [], analysis: null } };
   if (name === 'tasks.get') return { ok: true, value: task.detail };
   pagesAsked++;
-  const items = task.events.filter((event) => event.version > ask.after).slice(0, ask.limit);
-  return { ok: true, value: { items, version: task.events.length, ended: task.ended } };
+  const after = task.events.filter((event) => event.version > ask.after);
+  const found = after.filter((event) => (ask.types ?? [event.type]).includes(event.type));
+  const items = found.slice(0, ask.limit);
+  const upTo = found.length < ask.limit ? task.events.length : (items.at(-1)?.version ?? ask.after);
+  return { ok: true, value: { items, version: task.events.length, upTo, ended: task.ended, resumable: task.detail.resumable } };
 }
+
+const noStats = {
+  tasks: 0,
+  delegating: 0,
+  children: 0,
+  atWork: 0,
+  fallbacks: 0,
+  tasksByDepth: [],
+  agentsByDepth: [],
+  agentsByPattern: [],
+  refusedSteps: [],
+  refusedChildren: [],
+};
 
 function detailOf(workflow: string, change: Partial<TaskDetail> = {}): TaskDetail {
   return {
@@ -114,6 +157,7 @@ function detailOf(workflow: string, change: Partial<TaskDetail> = {}): TaskDetai
     status: 'running',
     task: null,
     pattern: null,
+    agents: 1,
     costMicroUsd: 0,
     reservedMicroUsd: 0,
     tokens: 0,
@@ -129,6 +173,7 @@ function detailOf(workflow: string, change: Partial<TaskDetail> = {}): TaskDetai
     taskText: null,
     answer: null,
     mandate: null,
+    resumable: false,
     ...change,
   };
 }
@@ -326,7 +371,7 @@ test('a foreign Host is refused, and what is not HTTP gets a problem', async () 
 test('another tenant’s workflow does not exist', async () => {
   const { workflow } = known('secret-one');
   expect((await call(`/api/v1/tasks/${workflow}`)).status).toBe(200);
-  for (const path of ['', '/events', '/llm-calls', '/tool-calls'])
+  for (const path of ['', '/events', '/llm-calls', '/tool-calls', '/agents', '/agents/a0', '/contributions', '/decision'])
     expect((await call(`/api/v1/tasks/${workflow}${path}`, { tenant: 'globex' })).status).toBe(404);
   expect((await call(`/api/v1/tasks/${workflow}/events`, { tenant: 'globex', headers: { accept: 'text/event-stream' } })).status).toBe(404);
 });
@@ -346,6 +391,151 @@ test('cancelling says what becomes of the task, and why not', async () => {
     receiptOf = (seen) => ({ request: seen.event.subject, accepted: false, code, message: 'no', next: 'x' });
     expect((await post(`/api/v1/tasks/${workflow}/cancel`, {})).status).toBe(status);
   }
+});
+
+test('one agent can be cancelled; the task goes on', async () => {
+  const { workflow } = known('agent-to-cancel');
+  receiptOf = accepts;
+  const answer = await post(`/api/v1/tasks/${workflow}/cancel`, { agent: 'a0-1' });
+  expect(answer.status).toBe(202);
+  expect(await answer.json()).toEqual({ data: { workflowId: workflow, status: 'running' } });
+  expect(inbox.at(-1)?.event).toMatchObject({ type: TYPES.taskCancel, data: { workflow, agent: 'a0-1' } });
+  expect((await post(`/api/v1/tasks/${workflow}/cancel`, { agent: 'a0 1' })).status).toBe(400);
+});
+
+test('a task is given more, once for each key', async () => {
+  const { workflow } = known('to-top-up');
+  receiptOf = accepts;
+  const topUp = (body: unknown, headers: Record<string, string> = {}) => post(`/api/v1/tasks/${workflow}/top-up`, body, headers);
+  const answer = await topUp({ moneyMicroUsd: 5_000, deadlineMs: 60_000 }, { 'idempotency-key': 'more 1' });
+  expect(answer.status).toBe(202);
+  const { data } = await jsonOf(answer);
+  expect(data).toEqual({ workflowId: workflow, requestId: expect.stringMatching(/^k[a-z2-7]{26}$/), duplicate: false });
+  const seen = inbox.at(-1);
+  expect(parseInbox(seen?.subject ?? '')).toMatchObject({ source: 'gateway', tenant: 'acme', partition: partitionOf(workflow) });
+  expect(seen?.event).toMatchObject({
+    type: TYPES.taskTopUp,
+    subject: data.requestId,
+    data: { workflow, moneyMicroUsd: 5_000, deadlineMs: 60_000 },
+  });
+  expect((await jsonOf(topUp({ tokens: 1 }, { 'idempotency-key': 'more 1' }))).data.requestId).toBe(data.requestId);
+  expect((await jsonOf(topUp({ tokens: 1 }))).data.requestId).not.toBe(data.requestId);
+  for (const wrong of [{ tokens: -1 }, { workflow }, { dollars: 3 }]) expect((await topUp(wrong)).status).toBe(400);
+  // After a freeze there may be nothing to add.
+  expect((await topUp({})).status).toBe(202);
+  receiptOf = (seen) => ({ request: seen.event.subject, accepted: false, code: 'NotResumable', message: 'no', next: 'x' });
+  expect((await topUp({ tokens: 1 })).status).toBe(409);
+  expect((await post('/api/v1/tasks/nonsense/top-up', { tokens: 1 })).status).toBe(404);
+});
+
+test('how a task may delegate goes along with it', async () => {
+  receiptOf = accepts;
+  const options = { pattern: 'parallel', maxDepth: 1, maxAgents: 4, tuning: { mode: 'votes', votes: 3, roles: ['analyst', 'qa@1'] } };
+  expect((await post('/api/v1/tasks', { task: 'vote', options })).status).toBe(202);
+  expect(inbox.at(-1)?.event.data.options).toEqual(options);
+  for (const wrong of [{ maxDepth: -1 }, { tuning: { votes: 1 } }, { tuning: { speed: 1 } }, { tuning: { roles: ['No Such'] } }])
+    expect((await post('/api/v1/tasks', { task: 'x', options: wrong })).status).toBe(400);
+});
+
+test('the agents of a task: as data, as text and as a diagram', async () => {
+  const { workflow } = known('delegated');
+  const agents = `/api/v1/tasks/${workflow}/agents`;
+  const { data } = await jsonOf(call(agents));
+  expect(data).toMatchObject({
+    workflowId: workflow,
+    status: 'completed',
+    root: { agent: 'a0', agents: [{ agent: 'a0-1' }, { agent: 'a0-2' }] },
+  });
+  for (const [path, accept, type, beginning] of [
+    [agents, 'text/plain', 'text/plain; charset=utf-8', `${workflow} completed: 4 agents`],
+    [`${agents}?format=text`, 'application/json', 'text/plain; charset=utf-8', `${workflow} completed: 4 agents`],
+    [agents, 'text/vnd.mermaid', 'text/vnd.mermaid; charset=utf-8', 'flowchart TD\n'],
+    [`${agents}?format=json`, 'text/plain', 'application/json; charset=utf-8', '{"data":{"workflowId"'],
+    [agents, 'application/json, text/plain, */*', 'application/json; charset=utf-8', '{"data":{"workflowId"'],
+  ] as const) {
+    const answer = await call(path, { headers: { accept } });
+    expect(answer.headers.get('content-type')).toBe(type);
+    expect((await answer.text()).startsWith(beginning)).toBe(true);
+  }
+  expect((await call(`${agents}?format=xml`)).status).toBe(400);
+  expect(await jsonOf(call(`${agents}/a0-1`))).toMatchObject({ data: { agent: 'a0-1', task: 'Find sources.', answerText: 'Here.' } });
+  for (const unknown of ['a0-9', 'a0.1']) {
+    const answer = await call(`${agents}/${unknown}`);
+    expect([answer.status, ((await jsonOf(answer)) as unknown as { code: string }).code]).toEqual([404, 'AgentUnknown']);
+  }
+  expect(await jsonOf(call(`/api/v1/tasks/${workflow}/decision?agent=a0-1`))).toMatchObject({ data: { agent: 'a0-1', decision: null } });
+  expect(await jsonOf(call(`/api/v1/tasks/${workflow}/contributions`))).toEqual({ data: [] });
+});
+
+test('delegation figures are of the last 30 days unless said otherwise', async () => {
+  const since = async (query: string) =>
+    ((await jsonOf(call(`/api/v1/delegation-stats${query}`))).data as unknown as { since: number }).since;
+  const days = 30 * 86_400_000;
+  const before = Date.now() - days;
+  const asked = await since('');
+  expect(asked).toBeGreaterThanOrEqual(before);
+  expect(asked).toBeLessThanOrEqual(Date.now() - days);
+  expect(await since('?since=5')).toBe(5);
+  expect((await call('/api/v1/delegation-stats?since=x')).status).toBe(400);
+});
+
+test('roles are the same for everybody', async () => {
+  const { data } = (await jsonOf(call('/api/v1/roles'))) as unknown as { data: { role: string; otherNames: string[]; latest: boolean }[] };
+  expect(data.find(({ role }) => role === 'researcher@1')).toMatchObject({
+    name: 'researcher',
+    version: 1,
+    capabilities: ['search', 'information', 'file_system'],
+    tier: 'medium',
+    effects: 'read_only',
+    otherNames: ['research', 'search_specialist'],
+  });
+  expect(data.filter(({ latest }) => latest).length).toBeGreaterThan(10);
+  expect(await jsonOf(call('/api/v1/roles', { tenant: 'globex' }))).toEqual({ data });
+});
+
+test('a stream ends with a failure, unless the follower stays for a top-up', async () => {
+  const { workflow, task } = known('resumable');
+  task.events = [eventOf(1), eventOf(2)];
+  task.ended = true;
+  task.detail = { ...task.detail, status: 'failed', resumable: true };
+  const path = `/api/v1/tasks/${workflow}/events`;
+  expect(await readStream(path)).toEqual([1, 2]);
+  expect((await call(`${path}?after=2`, { headers: { accept: 'text/event-stream' } })).status).toBe(204);
+  const topUp = (): void => {
+    task.events.push(eventOf(3));
+    task.detail = { ...task.detail, status: 'running', resumable: false };
+    task.ended = false;
+    void orchestrator.publish(subjects.event(0, 'acme', workflow, 'mandate.topped_up'), JSON.stringify({ data: { version: 3 } }));
+  };
+  const end = (): void => {
+    task.events.push(eventOf(4));
+    task.ended = true;
+  };
+  const staying = readStream(`${path}?stay=true`, {}, (id) => (id === 2 ? topUp() : id === 3 ? end() : undefined));
+  expect(await staying).toEqual([1, 2, 3, 4]);
+  // Whoever did not stay finds the rest by connecting again.
+  expect(await readStream(path, { 'last-event-id': '2' })).toEqual([3, 4]);
+  expect((await jsonOf(call(`${path}?after=4`))).page).toEqual({ after: 4, ended: true, resumable: false });
+});
+
+test('only some events are listed and followed; what lies between is passed over', async () => {
+  const { workflow, task } = known('filtered');
+  const typeOf = (version: number): string => (version % 100 === 0 ? 'step.refused' : 'retry.scheduled');
+  task.events = Array.from({ length: 450 }, (_, index) => ({ ...eventOf(index + 1), type: typeOf(index + 1) }));
+  const path = `/api/v1/tasks/${workflow}/events?type=step.refused,task.failed`;
+  const page = await jsonOf(call(`${path}&limit=3`));
+  expect((page.data as unknown as TimelineEvent[]).map(({ version }) => version)).toEqual([100, 200, 300]);
+  expect(page.page).toMatchObject({ after: 300, ended: false });
+  expect((await jsonOf(call(`${path}&limit=3&after=300`))).page).toMatchObject({ after: 450, ended: false });
+  const asked = pagesAsked;
+  const end = (): void => {
+    task.events.push({ ...eventOf(451), type: 'task.failed' }, eventOf(452));
+    task.ended = true;
+  };
+  expect(await readStream(path, {}, (id) => (id === 400 ? end() : undefined))).toEqual([100, 200, 300, 400, 451]);
+  // It waits for news instead of asking for what it has already passed over.
+  expect(pagesAsked - asked).toBeLessThan(6);
+  expect((await call(`${path}&agent=a0.1`)).status).toBe(400);
 });
 
 /** Reads a stream until it ends; `onEvent` may do something in between. */
@@ -386,7 +576,7 @@ test('a stream has every event once and in order, live and over many pages, and 
   expect((await call(`/api/v1/tasks/${workflow}/events?after=500`, { headers: { accept: 'text/event-stream' } })).status).toBe(204);
   const page = await jsonOf(call(`/api/v1/tasks/${workflow}/events?after=490&limit=5`));
   expect(page.data).toHaveLength(5);
-  expect(page.page).toEqual({ after: 495, ended: false });
+  expect(page.page).toEqual({ after: 495, ended: false, resumable: false });
 });
 
 test('news that was not heard is found within a second', async () => {
@@ -427,15 +617,29 @@ test('the document of the doors is OpenAPI 3.1 and names every route', async () 
   const document = await jsonOf(fetch(`${url}/api/v1/openapi.json`));
   expect(document.openapi).toBe('3.1.0');
   expect(Object.keys(document.paths).sort()).toEqual([
+    '/api/v1/account',
+    '/api/v1/account/budgets',
+    '/api/v1/account/freeze',
+    '/api/v1/account/thaw',
     '/api/v1/autonomous/execute',
+    '/api/v1/delegation-stats',
+    '/api/v1/model-calls',
     '/api/v1/models',
+    '/api/v1/operator/freeze',
+    '/api/v1/operator/thaw',
+    '/api/v1/roles',
     '/api/v1/status',
     '/api/v1/tasks',
     '/api/v1/tasks/{id}',
+    '/api/v1/tasks/{id}/agents',
+    '/api/v1/tasks/{id}/agents/{agent}',
     '/api/v1/tasks/{id}/cancel',
+    '/api/v1/tasks/{id}/contributions',
+    '/api/v1/tasks/{id}/decision',
     '/api/v1/tasks/{id}/events',
     '/api/v1/tasks/{id}/llm-calls',
     '/api/v1/tasks/{id}/tool-calls',
+    '/api/v1/tasks/{id}/top-up',
     '/api/v1/tools',
   ]);
   expect(document.paths['/api/v1/tasks']?.post.requestBody.content['application/json']?.schema).toBeDefined();

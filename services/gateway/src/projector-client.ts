@@ -27,6 +27,8 @@ function problemOf(problem: { readonly code: string; readonly message: string; r
   switch (problem.code) {
     case 'WorkflowUnknown':
       return workflowUnknown();
+    case 'AgentUnknown':
+      return new GatewayProblem({ status: 404, code: problem.code, detail: problem.message, next: problem.next });
     case 'CursorInvalid':
     case 'QueryInvalid':
       return new GatewayProblem({ status: 400, code: problem.code, detail: problem.message, next: problem.next });

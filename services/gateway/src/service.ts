@@ -4,6 +4,8 @@ import { z } from 'zod';
 import { createApp } from './http/create-app.ts';
 import { httpMetrics } from './http/http-metrics.ts';
 import { ApiKeys } from './identity/api-keys.ts';
+import { accountRoutes } from './accounts/account-routes.ts';
+import { modelCallRoute } from './accounts/model-call-route.ts';
 import { catalogRoutes } from './catalog-routes.ts';
 import { AcceptedLately } from './accepted-lately.ts';
 import { projectorClient } from './projector-client.ts';
@@ -23,7 +25,7 @@ const config = z.object({
         .filter((host) => host !== ''),
     )
     .describe('host names besides loopback under which the gateway is reached, separated by commas'),
-  MANDATE_API_KEYS_FILE: z.string().min(1).describe('{"keys":[{"tenant","id","sha256"}]}; read again when it changes'),
+  MANDATE_API_KEYS_FILE: z.string().min(1).describe('{"keys":[{"tenant","id","sha256","role"?: "operator"}]}; read again when it changes'),
 });
 type Config = z.infer<typeof config>;
 
@@ -52,6 +54,8 @@ async function start(context: ServiceContext<Config>): Promise<Working> {
   const ready = (): Health => (closing.signal.aborted ? { ok: false, missing: ['stopping'] } : { ok: true, missing: [] });
   const readyWithBus = (): Health => (bus.connected ? ready() : { ok: false, missing: ['nats', ...ready().missing] });
   catalogRoutes(app, bus);
+  modelCallRoute(app, bus);
+  accountRoutes(app, { bus, instance: context.instance });
   const accepted = new AcceptedLately();
   taskRoutes(app, { bus, ask: projectorClient(bus, accepted), accepted, instance: context.instance, metrics, closing: closing.signal });
   statusRoutes(app, { presence: context.presence, registry, ready: readyWithBus });

@@ -54,9 +54,12 @@ const TITLES: Readonly<Record<number, string>> = {
   413: 'Too large',
   415: 'Unsupported media type',
   422: 'Refused',
+  429: 'Quota exceeded',
   431: 'Headers too large',
   500: 'Internal error',
+  502: 'Failed upstream',
   503: 'Not available now',
+  504: 'No answer in time',
 };
 
 export const problemBody = (problem: GatewayProblem, correlationId: string): z.infer<typeof problemDetails> => ({

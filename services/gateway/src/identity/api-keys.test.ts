@@ -11,8 +11,14 @@ const fileOf = (...keys: [tenant: string, id: string, secret: string][]): string
 const keys = parseKeysFile(fileOf(['acme', 'acme-1', 's3cret'], ['globex', 'g_1', 'other']));
 
 test('a key is its tenant', () => {
-  expect(identify(keys, 'Bearer mk_acme-1.s3cret')).toEqual({ tenant: 'acme', keyId: 'acme-1' });
-  expect(identify(keys, 'bearer mk_g_1.other')).toEqual({ tenant: 'globex', keyId: 'g_1' });
+  expect(identify(keys, 'Bearer mk_acme-1.s3cret')).toEqual({ tenant: 'acme', keyId: 'acme-1', role: 'client' });
+  expect(identify(keys, 'bearer mk_g_1.other')).toEqual({ tenant: 'globex', keyId: 'g_1', role: 'client' });
+});
+
+test('an operator is one by its key, and nobody may be called as the platform is', () => {
+  const key = { tenant: 'acme', id: 'op', sha256: hash('s'), role: 'operator' };
+  expect(identify(parseKeysFile(JSON.stringify({ keys: [key] })), 'Bearer mk_op.s')).toMatchObject({ tenant: 'acme', role: 'operator' });
+  expect(() => parseKeysFile(JSON.stringify({ keys: [{ ...key, tenant: 'platform' }] }))).toThrow('keys.0.tenant');
 });
 
 test.each([

@@ -1,21 +1,24 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFile, stat } from 'node:fs/promises';
-import { isTenantId } from '@mandate/domain';
+import { isTenantId, PLATFORM } from '@mandate/domain';
 import { z } from 'zod';
 
 /** Who speaks: known from the credential, never from a claim. */
 export interface Identity {
   readonly tenant: string;
   readonly keyId: string;
+  /** Operators define budgets and freeze, for every tenant. */
+  readonly role: 'client' | 'operator';
 }
 
 const KEY_ID = /^[A-Za-z0-9_-]{1,64}$/;
 const keysFile = z.object({
   keys: z.array(
     z.object({
-      tenant: z.string().refine(isTenantId, 'is not a tenant name'),
+      tenant: z.string().refine((name) => isTenantId(name) && name !== PLATFORM, 'is not a tenant name'),
       id: z.string().regex(KEY_ID),
       sha256: z.string().regex(/^[0-9a-f]{64}$/i, 'must be the SHA-256 of the secret in hex'),
+      role: z.enum(['client', 'operator']).default('client'),
     }),
   ),
 });
@@ -43,7 +46,7 @@ export function identify(keys: ReadonlyMap<string, StoredKey>, authorization: st
     .update(match[2] ?? '')
     .digest();
   const isRight = timingSafeEqual(given, key === undefined ? NOBODY : Buffer.from(key.sha256, 'hex'));
-  return isRight && key !== undefined ? { tenant: key.tenant, keyId: key.id } : undefined;
+  return isRight && key !== undefined ? { tenant: key.tenant, keyId: key.id, role: key.role } : undefined;
 }
 
 const LOOK_EVERY_MS = 400;

@@ -8,6 +8,11 @@ export interface Follower {
   readonly workflow: string;
   readonly after: number;
   readonly include: 'facts' | 'content';
+  /** Only what tells of this agent; only these types. */
+  readonly agent?: string;
+  readonly types?: readonly string[];
+  /** Stay after a failure that a top-up can undo. */
+  readonly stay: boolean;
   /** Aborted when the client has gone. */
   readonly gone: AbortSignal;
   /** Aborted when this gateway stops. */
@@ -28,21 +33,31 @@ export interface Following {
 }
 
 /**
- * A workflow's events from `after` on, until it has ended. What is sent comes from pages of the read model, in order of
+ * A workflow's events from `after` on, until it has ended. A failure that a top-up can undo is an end as well, unless the
+ * follower wants to stay; whoever did not finds the rest of the events by connecting again. What is sent comes from pages of the read model, in order of
  * version, so nothing is left out or repeated; the bus only says when to look. Chunks are made when they are asked
  * for: a slow client holds one page, not a queue.
  *
  * @throws GatewayProblem when there is no such workflow
  */
 export async function followEvents(bus: Bus, ask: AskProjector, follower: Follower): Promise<Following> {
-  const { tenant, workflow, include } = follower;
+  const { tenant, workflow, include, agent, types } = follower;
   // Listened to before the first look, so that nothing happens in between unheard.
   const news = listenForNews(bus, follower);
   const read = (after: number, minVersion?: number): Promise<Page> =>
-    ask('events.list', { tenant, workflow, after, include, limit: LIMITS.pageRows, ...(minVersion === undefined ? {} : { minVersion }) });
+    ask('events.list', {
+      tenant,
+      workflow,
+      after,
+      include,
+      limit: LIMITS.pageRows,
+      ...(agent === undefined ? {} : { agent }),
+      ...(types === undefined ? {} : { types: [...types] }),
+      ...(minVersion === undefined ? {} : { minVersion }),
+    });
   try {
     const first = await read(follower.after);
-    return { isOver: first.ended && first.items.length === 0, chunks: follow(follower, first, news, read), close: news.stop };
+    return { isOver: isOver(follower, first) && first.items.length === 0, chunks: follow(follower, first, news, read), close: news.stop };
   } catch (error) {
     news.stop();
     throw error;
@@ -65,11 +80,11 @@ async function* follow(
     while (!follower.gone.aborted) {
       for (const event of page?.items ?? []) {
         yield encodeEvent(event);
-        sent = event.version;
         sentAt = performance.now();
         if (follower.gone.aborted) return;
       }
-      if (page?.ended === true && sent >= page.version) return;
+      sent = Math.max(sent, page?.upTo ?? 0);
+      if (page !== undefined && isOver(follower, page) && sent >= page.version) return;
       if (follower.closing.aborted) return yield encodeRetry(RETRY_MS);
       if (page === undefined) await news.after(Number.POSITIVE_INFINITY, LOOK_EVERY_MS);
       else if (sent >= page.version) await news.after(Math.max(sent, missed), LOOK_EVERY_MS);
@@ -86,6 +101,8 @@ async function* follow(
     news.stop();
   }
 }
+
+const isOver = ({ stay }: Follower, { ended, resumable }: Page): boolean => ended && !(stay && resumable);
 
 interface News {
   /** The newest version heard of. */

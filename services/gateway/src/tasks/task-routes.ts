@@ -1,9 +1,7 @@
 import { Readable } from 'node:stream';
-import { isWorkflowId, partitionOf, partitionOfRequest } from '@mandate/domain';
+import { partitionOfRequest } from '@mandate/domain';
 import {
-  LIMITS,
   llmCallRow,
-  taskCancel,
   taskDetail,
   taskStatus,
   taskSubmit,
@@ -13,38 +11,20 @@ import {
   TYPES,
   workflowIdFor,
 } from '@mandate/contracts';
-import type { Bus } from '@mandate/messaging';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import type { AcceptedLately } from '../accepted-lately.ts';
 import { type GatewayApp, identityOf } from '../http/gateway-app.ts';
-import type { HttpMetrics } from '../http/http-metrics.ts';
-import { GatewayProblem, problemDetails, workflowUnknown } from '../http/problem.ts';
-import { randomRequestId, requestIdOf } from '../identity/request-id.ts';
-import type { AskProjector } from '../projector-client.ts';
-import { followEvents } from './follow-events.ts';
+import { GatewayProblem } from '../http/problem.ts';
+import { requestIdOf } from '../identity/request-id.ts';
+import { agentRoutes } from './agent-routes.ts';
+import { commandRoutes } from './command-routes.ts';
+import { type Follower, followEvents } from './follow-events.ts';
+import { dataOf, failures, idempotencyKey, limit, pageOf, pageQuery, params, taskOf, type TaskRoutesOptions } from './route-shapes.ts';
 import { sendCommand } from './send-command.ts';
 import { resumeAfter } from './server-sent-events.ts';
 import { waitForResult } from './wait-for-result.ts';
 
-export interface TaskRoutesOptions {
-  readonly bus: Bus;
-  readonly ask: AskProjector;
-  readonly accepted: AcceptedLately;
-  readonly instance: string;
-  readonly metrics: HttpMetrics;
-  /** Aborted when this gateway stops: whoever waits is answered now. */
-  readonly closing: AbortSignal;
-}
-
 const MOST_WAIT_SECONDS = 60;
-const failures = { '4xx': problemDetails, '5xx': problemDetails };
-const limit = z.coerce.number().int().min(1).max(LIMITS.pageRows);
-const page = z.object({ cursor: z.string().nullable() });
-const pageQuery = z.object({ limit: limit.default(50), cursor: z.string().max(200).optional() });
-const params = z.object({ id: z.string().max(64).describe('workflow id') });
-const dataOf = <T extends z.ZodType>(data: T) => z.object({ data });
-const pageOf = <T extends z.ZodType>(item: T) => z.object({ data: z.array(item), page });
 
 const submitted = z.object({
   workflowId: z.string(),
@@ -53,12 +33,13 @@ const submitted = z.object({
   duplicate: z.boolean().describe('this request was accepted before'),
 });
 
-/** Tasks over REST: submit, list, read, follow, cancel. */
+/** Tasks over REST: submit, list, read, follow, give more, cancel; and who works on them. */
 export function taskRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
   submitRoutes(app, options);
   listRoutes(app, options);
   followRoute(app, options);
-  cancelRoute(app, options);
+  commandRoutes(app, options);
+  agentRoutes(app, options);
 }
 
 function submitRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
@@ -69,9 +50,7 @@ function submitRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
         schema: {
           summary: url.endsWith('tasks') ? 'Submit a task' : 'Submit a task (another name of POST /api/v1/tasks)',
           tags: ['tasks'],
-          headers: z.object({
-            'idempotency-key': z.string().optional().describe('1 to 255 printable characters; the same key again is the same task'),
-          }),
+          headers: idempotencyKey,
           querystring: z.object({
             wait: z.coerce.number().int().min(0).max(MOST_WAIT_SECONDS).default(0).describe('seconds to wait for the result'),
           }),
@@ -190,12 +169,24 @@ const eventsQuery = z.object({
   after: z.coerce.number().int().min(0).default(0).describe('version of the last event that is known'),
   limit: limit.default(100),
   include: z.enum(['facts', 'content']).default('facts'),
+  agent: z
+    .string()
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be an agent id')
+    .optional()
+    .describe('only what tells of this agent'),
+  type: z
+    .string()
+    .regex(/^[a-z._]{1,200}(,[a-z._]{1,200}){0,49}$/, 'must be event types, separated by commas')
+    .optional()
+    .describe('only events of these types, separated by commas'),
+  stay: z.enum(['true', 'false']).default('false').describe('of a stream: stay connected after a failure that a top-up can undo'),
 });
 const eventsPage = z.object({
   data: z.array(timelineEvent),
   page: z.object({
     after: z.number().int().describe('pass it as `after` for the next page'),
-    ended: z.boolean().describe('no more events will come'),
+    ended: z.boolean().describe('no more events will come, unless it is resumable and topped up'),
+    resumable: z.boolean().describe('it failed for want of something that a top-up can give'),
   }),
 });
 
@@ -206,7 +197,7 @@ function followRoute(app: GatewayApp, options: TaskRoutesOptions): void {
       schema: {
         summary: 'Events of a task, oldest first',
         description:
-          'With Accept: text/event-stream they are sent as they happen; Last-Event-ID resumes after a break. A stream that is over and was read to its end answers 204.',
+          'With Accept: text/event-stream they are sent as they happen; Last-Event-ID resumes after a break. A stream ends with its task, and answers 204 once it was read to its end; with stay=true it goes on through a failure that a top-up can undo. Without it, connect again after the top-up.',
         tags: ['tasks'],
         params,
         querystring: eventsQuery,
@@ -216,12 +207,25 @@ function followRoute(app: GatewayApp, options: TaskRoutesOptions): void {
     },
     async (request, reply) => {
       const task = taskOf(request);
-      const { after, limit: pageLimit, include } = request.query;
+      const { after, limit: pageLimit, include, agent, type } = request.query;
+      const only = defined({ agent, types: type?.split(',') });
+      const stay = request.query.stay === 'true';
       if (wantsStream(request))
-        return stream(options, request, reply, { ...task, include, after: resumePoint(request.headers['last-event-id'], after) });
-      const { items, version, ended } = await options.ask('events.list', { ...task, after, limit: pageLimit, include });
-      const last = items.at(-1)?.version ?? after;
-      return { data: items, page: { after: last, ended: ended && last >= version } };
+        return stream(options, request, reply, {
+          ...task,
+          ...only,
+          include,
+          stay,
+          after: resumePoint(request.headers['last-event-id'], after),
+        });
+      const { items, version, upTo, ended, resumable } = await options.ask('events.list', {
+        ...task,
+        ...only,
+        after,
+        limit: pageLimit,
+        include,
+      });
+      return { data: items, page: { after: upTo, ended: ended && upTo >= version, resumable } };
     },
   );
 }
@@ -230,7 +234,7 @@ async function stream(
   options: TaskRoutesOptions,
   request: FastifyRequest,
   reply: FastifyReply,
-  from: { readonly tenant: string; readonly workflow: string; readonly after: number; readonly include: 'facts' | 'content' },
+  from: Omit<Follower, 'gone' | 'closing'>,
 ): Promise<FastifyReply> {
   const following = await followEvents(options.bus, options.ask, { ...from, gone: goneSignal(reply), closing: options.closing });
   if (following.isOver) {
@@ -248,52 +252,6 @@ async function stream(
   return reply
     .headers({ 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
     .send(chunks);
-}
-
-function cancelRoute(app: GatewayApp, options: TaskRoutesOptions): void {
-  app.post(
-    '/api/v1/tasks/:id/cancel',
-    {
-      schema: {
-        summary: 'Cancel a task',
-        description: 'It is `ending` until every call that was begun is settled, then `cancelled`.',
-        tags: ['tasks'],
-        params,
-        body: taskCancel.pick({ reason: true }).nullish(),
-        response: { 202: dataOf(z.object({ workflowId: z.string(), status: taskStatus })), ...failures },
-      },
-    },
-    async (request, reply) => {
-      const { tenant, workflow } = taskOf(request);
-      const reason = request.body?.reason;
-      const accepted = await sendCommand(options.bus, options.instance, {
-        type: TYPES.taskCancel,
-        partition: partitionOf(workflow) ?? 0,
-        identity: identityOf(request),
-        request: randomRequestId(),
-        workflow,
-        traceparent: request.span?.traceparent ?? '',
-        data: { workflow, ...(reason === undefined ? {} : { reason }) },
-      });
-      accepted.close();
-      const status = await options.ask('tasks.get', { tenant, workflow }).then(
-        (task) => task.status,
-        () => 'ending' as const,
-      );
-      // The read model may not have seen it yet.
-      return reply.status(202).send({ data: { workflowId: workflow, status: status === 'running' ? 'ending' : status } });
-    },
-  );
-}
-
-/** The task that a path names. Nobody learns whether another tenant has it. @throws GatewayProblem 404 */
-function taskOf(request: { readonly params: { readonly id: string }; readonly identity: FastifyRequest['identity'] }): {
-  readonly tenant: string;
-  readonly workflow: string;
-} {
-  const { tenant } = identityOf(request);
-  if (!isWorkflowId(request.params.id)) throw workflowUnknown();
-  return { tenant, workflow: request.params.id };
 }
 
 const wantsStream = (request: FastifyRequest): boolean => /\btext\/event-stream\b/i.test(request.headers.accept ?? '');
