@@ -9,9 +9,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { cast, delegatedStory, delegateTo, ExampleStory, modelSays, READING, toolSays } from './example-story.ts';
 import { ExampleLog, exampleStream, exampleWorkflow, storedEvent } from './example-log.ts';
+import { PartitionProjection } from './partitions/partition-projection.ts';
 import { rebuild } from './rebuild.ts';
 import { projector } from './service.ts';
+import { migrateReadSchema } from './store/migrate.ts';
+import { MIGRATIONS } from './store/migrations.ts';
 import { openPool } from './store/pool.ts';
 
 let database: FreshDatabase;
@@ -196,7 +200,240 @@ test('a value that Postgres cannot store parks its stream alone', async () => {
   expect(await log.query('select version from read.parked where workflow = $1', [exampleWorkflow(311, 7)])).toEqual([{ version: 10 }]);
 });
 
-const READ_MODELS = ['tasks', 'timeline', 'llm_calls', 'tool_calls', 'parked'];
+/** The event that settled the n-th model call of an agent. */
+const saidBy = (story: ExampleStory, agent: string, n: number): number =>
+  story.events.filter((event) => event.type === 'attempt.settled' && event.data.agent === agent && event.data.answer?.kind === 'llm')[n - 1]
+    ?.version ?? 0;
+
+const withContent = (story: ExampleStory, versions: readonly number[]): readonly StoredEvent[] =>
+  story.events.map((event) => (versions.includes(event.version) ? { ...event, content: { key: 'k', sha256: '0'.repeat(64) } } : event));
+
+test('a delegated task: the tree, what each agent was asked and answered, and what it cost', async () => {
+  const workflow = exampleWorkflow(601);
+  const story = delegatedStory(workflow);
+  const sent = saidBy(story, 'a0', 1);
+  const answers = { a0: saidBy(story, 'a0', 2), 'a0-1': saidBy(story, 'a0-1', 2), 'a0-1-1': saidBy(story, 'a0-1-1', 2) };
+  const args = (...tasks: string[]) => tasks.map((task) => ({ callId: 'c', tool: 'delegate', args: { task } }));
+  await log.storeContent(keys, workflow, 1, { task: 'Compare them.' });
+  await log.storeContent(keys, workflow, sent, { text: '', calls: args('Find sources.', 'Add up figures.') });
+  await log.storeContent(keys, workflow, saidBy(story, 'a0-1', 1), { text: '', calls: args('Look into the archive.') });
+  await log.storeContent(keys, workflow, answers['a0-1-1'], { text: 'y'.repeat(3_000), calls: [] });
+  await log.storeContent(keys, workflow, answers.a0, { text: 'the whole', calls: [] });
+  await commitAndTell(withContent(story, [1, sent, saidBy(story, 'a0-1', 1), answers['a0-1-1'], answers.a0]));
+  const version = story.events.length;
+
+  const tree = await answerTo('agents.list', { tenant: 'acme', workflow, minVersion: version });
+  expect(tree).toMatchObject({ workflow, status: 'completed', version });
+  expect(tree.agents.map(({ agent, parent, spent, ownSpent }) => [agent, parent, ownSpent.moneyMicroUsd, spent.moneyMicroUsd])).toEqual([
+    ['a0', null, 110, 785],
+    ['a0-1', 'a0', 225, 675],
+    ['a0-1-1', 'a0-1', 450, 450],
+    ['a0-2', 'a0', 0, 0],
+  ]);
+  expect(tree.agents[0]).toMatchObject({
+    answer: { version: answers.a0, bytes: 20, by: 'a0' },
+    granted: { moneyMicroUsd: 1_000_000, children: 10 },
+    refusedChildren: [{ code: 'RoleUnknown', count: 1 }],
+    tools: ['files__read', 'mail__send'],
+  });
+  expect(await answerTo('tasks.get', { tenant: 'acme', workflow })).toMatchObject({ agents: 4, costMicroUsd: 785, resumable: false });
+
+  const agent = async (id: string) => answerTo('agents.get', { tenant: 'acme', workflow, agent: id });
+  expect(await agent('a0')).toMatchObject({ task: 'Compare them.', answerText: 'the whole' });
+  expect(await agent('a0-1')).toMatchObject({ task: 'Find sources.', answerText: null });
+  expect(await agent('a0-1-1')).toMatchObject({ task: 'Look into the archive.', answerText: 'y'.repeat(3_000) });
+  expect(await agent('a0-2')).toMatchObject({ task: 'Add up figures.', answerText: null, answer: null, code: 'content_filter' });
+  expect(await ask('agents.get', { tenant: 'acme', workflow, agent: 'a0-9' })).toMatchObject({
+    ok: false,
+    problem: { code: 'AgentUnknown' },
+  });
+
+  const { items } = await answerTo('contributions.list', { tenant: 'acme', workflow });
+  expect(items.map(({ agent: id, text, truncated, answer }) => [id, text?.length ?? null, truncated, answer?.version ?? null])).toEqual([
+    ['a0', 9, false, answers.a0],
+    ['a0-1', null, false, answers['a0-1']],
+    ['a0-1-1', 1_000, true, answers['a0-1-1']],
+    ['a0-2', null, false, null],
+  ]);
+});
+
+test('the events of one agent, or of some types, page by page', async () => {
+  const workflow = exampleWorkflow(601);
+  const { events } = delegatedStory(workflow);
+  const pages = async (only: { agent?: string; types?: string[] }, limit: number) => {
+    const versions: number[] = [];
+    for (let after = 0; ; ) {
+      const page = await answerTo('events.list', { tenant: 'acme', workflow, after, limit, ...only });
+      versions.push(...page.items.map(({ version }) => version));
+      after = page.upTo;
+      if (after >= page.version) return versions;
+    }
+  };
+  const tells = ({ data }: StoredEvent, agent: string) => 'agent' in data && data.agent === agent;
+  const ofAgent = events.filter((event) => tells(event, 'a0-1')).map(({ version }) => version);
+  expect(ofAgent.length).toBeGreaterThan(7);
+  expect(await pages({ agent: 'a0-1' }, 2)).toEqual(ofAgent);
+  expect(await pages({ agent: 'a0-1' }, 200)).toEqual(ofAgent);
+  const ended = events.filter(({ type }) => type === 'agent.ended' || type === 'task.completed').map(({ version }) => version);
+  expect(await pages({ types: ['agent.ended', 'task.completed'] }, 1)).toEqual(ended);
+  expect(await pages({ agent: 'a0-1', types: ['agent.ended'] }, 50)).toHaveLength(1);
+  expect(await pages({}, 7)).toEqual(events.map(({ version }) => version));
+});
+
+test('a worker that was planned is asked what its step of the plan says', async () => {
+  const workflow = exampleWorkflow(602);
+  const step = (id: string) => ({ id, after: [], to: cast('researcher'), taskBytes: 10, fingerprint: id });
+  const story = new ExampleStory(workflow)
+    .submit({ pattern: 'orchestrator-workers' })
+    .answer('a0', modelSays(10, { kind: 'plan', complete: true, steps: [step('aa'), step('bb')] }));
+  const planned = saidBy(story, 'a0', 1);
+  const plan = { steps: [{ task: 'the first step' }, { task: 'the second step' }] };
+  await log.storeContent(keys, workflow, planned, { text: '', calls: [{ callId: 'c', tool: 'plan', args: plan }] });
+  await commitAndTell(withContent(story, [planned]));
+  const asked = async (agent: string) =>
+    (await answerTo('agents.get', { tenant: 'acme', workflow, agent, minVersion: story.events.length })).task;
+  expect([await asked('a0-1'), await asked('a0-2')]).toEqual(['the first step', 'the second step']);
+});
+
+test('a decision says what was weighed, why the others were not chosen, and what was tried after it', async () => {
+  const workflow = exampleWorkflow(603);
+  const story = new ExampleStory(workflow)
+    .submit({ maxDepth: 0 })
+    .answer('a0', { kind: 'analyze', analysis: READING })
+    .end('a0', { outcome: 'failed', failure: { code: 'bad_request', retryable: false, billed: 'no' } });
+  await commitAndTell(story.events);
+  const view = await answerTo('decision.get', { tenant: 'acme', workflow, minVersion: story.events.length });
+  expect(view.decision).toMatchObject({ pattern: 'direct', chosenBy: 'analysis', alternatives: ['evaluator-optimizer'] });
+  expect(view.decision?.weighed.map(({ pattern, verdict, why }) => [pattern, verdict, why]).slice(0, 2)).toEqual([
+    ['direct', 'chosen', 'It fits best (0.820) of those that the mandate allows.'],
+    ['evaluator-optimizer', 'alternative', 'It fits less than direct, by 0.210; it is tried when direct fails.'],
+  ]);
+  expect(view.decision?.weighed).toHaveLength(7);
+  expect(view.decision?.weighed.find(({ pattern }) => pattern === 'parallel')?.why).toContain('the mandate allows none');
+  expect(view.decision?.team.map(({ role }) => role)).toEqual(['researcher@1', 'analyst@1']);
+  expect(view.fallbacks).toMatchObject([{ pattern: 'evaluator-optimizer', reasons: ['failed.direct.bad_request'] }]);
+  expect(view.analysis?.facts).toEqual(READING);
+  expect(story.events[(view.analysis?.version ?? 0) - 1]?.type).toBe('attempt.settled');
+
+  const named = await answerTo('decision.get', { tenant: 'acme', workflow: exampleWorkflow(602), agent: 'a0-1' });
+  expect(named).toMatchObject({ agent: 'a0-1', decision: { chosenBy: 'parent', weighed: [] }, fallbacks: [], analysis: null });
+  expect(await ask('decision.get', { tenant: 'acme', workflow, agent: 'a0-7' })).toMatchObject({
+    ok: false,
+    problem: { code: 'AgentUnknown' },
+  });
+});
+
+test('a topped-up task is running again, and its events go on', async () => {
+  const workflow = exampleWorkflow(604);
+  const story = new ExampleStory(workflow)
+    .submit({ pattern: 'direct', maxModelCalls: 1 })
+    .answer('a0', modelSays(100, 'files__read'))
+    .answer('a0', toolSays);
+  await commitAndTell(story.events);
+  const failed = story.events.length;
+  const detail = async (minVersion: number) => answerTo('tasks.get', { tenant: 'acme', workflow, minVersion });
+  expect(await detail(failed)).toMatchObject({ status: 'failed', code: 'ModelCallBudgetExceeded', resumable: true });
+  const page = async () => answerTo('events.list', { tenant: 'acme', workflow, after: failed });
+  expect(await page()).toMatchObject({ items: [], ended: true, resumable: true });
+  story.topUp({ modelCalls: 3 });
+  await commitAndTell(story.events.slice(failed));
+  expect(await detail(story.events.length)).toMatchObject({
+    status: 'running',
+    code: null,
+    endedAt: null,
+    resumable: false,
+    mandate: { modelCalls: 4 },
+  });
+  expect((await page()).ended).toBe(false);
+  const resumed = story.events.length;
+  story.answer('a0', modelSays(40));
+  await commitAndTell(story.events.slice(resumed));
+  expect(await detail(story.events.length)).toMatchObject({ status: 'completed', costMicroUsd: 140, modelCalls: 2 });
+  expect((await page()).ended).toBe(true);
+});
+
+test('how a tenant delegates: depths, children, fallbacks, refusals by code', async () => {
+  const tenant = 'umbrella';
+  const none = await answerTo('delegation.stats', { tenant });
+  expect(none).toMatchObject({ tasks: 0, children: 0, tasksByDepth: [], agentsByDepth: [], refusedSteps: [], refusedChildren: [] });
+  const deep = delegatedStory(exampleWorkflow(611), tenant);
+  const alone = new ExampleStory(exampleWorkflow(612), tenant)
+    .submit()
+    .answer('a0', { kind: 'analyze', analysis: READING })
+    .end('a0', { outcome: 'failed', failure: { code: 'bad_request', retryable: false, billed: 'no' } });
+  const working = new ExampleStory(exampleWorkflow(613), tenant)
+    .submit({ pattern: 'direct' })
+    .answer('a0', modelSays(5, delegateTo('researcher', 'a'), 'moon__land'));
+  for (const story of [deep, alone, working]) {
+    await commitAndTell(story.events);
+    await answerTo('tasks.get', { tenant, workflow: story.stream, minVersion: story.events.length });
+  }
+  const stats = await answerTo('delegation.stats', { tenant });
+  expect(stats).toMatchObject({ tasks: 3, delegating: 2, children: 4, fallbacks: 1 });
+  // The one that fell back to another pattern; a root and its child.
+  expect(stats.atWork).toBe(3);
+  expect(stats.tasksByDepth).toEqual([
+    { depth: 0, tasks: 1 },
+    { depth: 1, tasks: 1 },
+    { depth: 2, tasks: 1 },
+  ]);
+  expect(stats.agentsByDepth).toMatchObject([
+    { depth: 0, agents: 3, answered: 1, averageChildren: 1, costMicroUsd: 115 },
+    { depth: 1, agents: 3, answered: 1, failed: 1, costMicroUsd: 225 },
+    { depth: 2, agents: 1, answered: 1, averageChildren: 0, costMicroUsd: 450 },
+  ]);
+  expect(stats.refusedChildren).toEqual([
+    { code: 'DelegationDepthExceeded', count: 1 },
+    { code: 'RoleUnknown', count: 1 },
+  ]);
+  expect(stats.refusedSteps).toEqual([{ code: 'ToolNotAllowed', count: 1 }]);
+  expect(stats.agentsByPattern.map(({ pattern }) => pattern)).toContain('evaluator-optimizer');
+  expect(await answerTo('delegation.stats', { tenant, since: deep.now + 1_000_000 })).toMatchObject({ tasks: 0, children: 0 });
+});
+
+test('agents, decisions and contributions of another tenant do not exist', async () => {
+  const workflow = exampleWorkflow(601);
+  for (const name of ['agents.list', 'contributions.list', 'decision.get'] as const)
+    expect(await ask(name, { tenant: 'globex', workflow })).toMatchObject({ ok: false, problem: { code: 'WorkflowUnknown' } });
+  expect(await ask('agents.get', { tenant: 'globex', workflow, agent: 'a0' })).toMatchObject({
+    ok: false,
+    problem: { code: 'WorkflowUnknown' },
+  });
+  expect(await answerTo('delegation.stats', { tenant: 'nobody' })).toMatchObject({ tasks: 0, children: 0 });
+});
+
+test('a database of the first build is projected again, with its agents', async () => {
+  const old = await freshDatabase();
+  const [history, pool] = [await ExampleLog.open(old.url), openPool(old.projectorUrl, { max: 4, timeoutMs: 10_000, name: 'old' })];
+  const story = delegatedStory(exampleWorkflow(621, 3));
+  try {
+    await history.append(story.events);
+    await pool.query('create table read.migration (version int primary key, name text not null)');
+    await pool.query(MIGRATIONS[0]?.sql ?? '');
+    await pool.query(`insert into read.migration values (1, 'read models')`);
+    await pool.query('insert into read.checkpoint values (3, $1, $2, 0)', [await history.incarnation(), story.events.length]);
+    await migrateReadSchema(pool);
+    const [checkpoint] = await history.query('select next_position, rebuild_to from read.checkpoint where p = 3');
+    expect(checkpoint).toEqual({ next_position: '0', rebuild_to: String(story.events.length) });
+    // The old build's own statement: it must not move what it does not understand.
+    await expect(pool.query('update read.checkpoint set next_pos = 1 where p = 3')).rejects.toThrow('next_pos');
+    const projection = new PartitionProjection({
+      partition: 3,
+      pool,
+      log: createLogger('projector', 'old', 'silent'),
+      onApplied: () => undefined,
+    });
+    await vi.waitFor(() => expect(projection.next).toBe(story.events.length), 5_000);
+    await projection.stop();
+    expect(await history.query('select count(*)::int as agents from read.agents')).toEqual([{ agents: 4 }]);
+    expect(await history.query('select agents, cost_micro_usd::int as cost from read.tasks')).toEqual([{ agents: 4, cost: 785 }]);
+  } finally {
+    await Promise.all([history.close(), pool.end()]);
+    await old.drop();
+  }
+});
+
+const READ_MODELS = ['tasks', 'agents', 'timeline', 'llm_calls', 'tool_calls', 'parked'];
 async function digest(): Promise<unknown[]> {
   const digests = [];
   for (const model of READ_MODELS)
@@ -238,9 +475,9 @@ test('another incarnation of the log: the rows are built anew', async () => {
   await log.query('update es.log set incarnation = gen_random_uuid()');
   const { incarnation } = (await log.query<{ incarnation: string }>('select incarnation from es.log'))[0] ?? { incarnation: '' };
   await vi.waitFor(async () => {
-    expect(await log.query('select 1 from read.checkpoint where incarnation = $1 and next_pos >= rebuild_to', [incarnation])).toHaveLength(
-      16,
-    );
+    expect(
+      await log.query('select 1 from read.checkpoint where incarnation = $1 and next_position >= rebuild_to', [incarnation]),
+    ).toHaveLength(16);
     expect(await digest()).toEqual(before);
   }, 10_000);
 });

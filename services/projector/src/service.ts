@@ -1,18 +1,27 @@
-import { openContent } from '@mandate/event-store';
+import { openContent, ProofStore } from '@mandate/event-store';
 import type { ServiceContext, ServiceDefinition, Working } from '@mandate/service-kit';
 import { z } from 'zod';
 import { Projector } from './partitions/projector.ts';
+import { agentQueries } from './queries/agent-queries.ts';
 import { answerQueries, type QueryHandlers } from './queries/answer-queries.ts';
 import { callQueries } from './queries/call-queries.ts';
+import { decisionQueries } from './queries/decision-queries.ts';
+import { delegationQueries } from './queries/delegation-queries.ts';
 import { eventQueries } from './queries/event-queries.ts';
 import { statusQueries } from './queries/status-queries.ts';
 import { taskQueries } from './queries/task-queries.ts';
+import { readSigningKey, Sealer } from './sealing/sealer.ts';
 import { openPool } from './store/pool.ts';
 
 const config = z.object({
   DATABASE_URL: z.string().min(1).describe('postgres:// of the role mandate_projector in the database of log and read models'),
   KEYS_DATABASE_URL: z.string().min(1).describe('postgres:// of the role mandate_projector in the database of content keys'),
   MANDATE_MASTER_KEY_FILE: z.string().min(1).describe('file with the key that wraps the content keys'),
+  MANDATE_CHECKPOINT_KEY_FILE: z
+    .string()
+    .optional()
+    .describe('file with the key that signs checkpoints of the log (docs/audit.md); without it, nothing is signed'),
+  MANDATE_CHECKPOINT_MS: z.coerce.number().int().min(10).default(10_000).describe('what was committed is signed after at most this long'),
 });
 type Config = z.infer<typeof config>;
 
@@ -39,6 +48,9 @@ async function start(context: ServiceContext<Config>): Promise<Working> {
   const handlers: QueryHandlers = {
     ...taskQueries(queries, contents),
     ...eventQueries(queries, contents),
+    ...agentQueries(queries, contents),
+    ...decisionQueries(queries),
+    ...delegationQueries(queries),
     ...callQueries(queries),
     ...statusQueries(queries),
   };
@@ -53,14 +65,33 @@ async function start(context: ServiceContext<Config>): Promise<Working> {
   });
   await working.started(FIRST_ROUND_MS);
   const answering = answerQueries(context.bus, handlers, context.log);
+  const sealing = await startSealing(context);
+  // The bus knows of it before anybody is told that this instance has started.
+  if (context.bus.connected) await context.bus.nc.flush().catch(() => undefined);
   return {
     ready: () => working.ready(),
     inFlight: () => answering.inFlight(),
     stop: async () => {
       answering.stop();
-      await working.stop();
+      await Promise.all([working.stop(), sealing.stop()]);
       while (answering.inFlight() > 0) await new Promise((done) => setTimeout(done, 10));
       await Promise.all([pool.end(), control.end(), queries.end(), contents.close()]);
+    },
+  };
+}
+
+async function startSealing({ config: env, log, metrics }: ServiceContext<Config>): Promise<{ stop(): Promise<void> }> {
+  if (env.MANDATE_CHECKPOINT_KEY_FILE === undefined) {
+    log.warn('MANDATE_CHECKPOINT_KEY_FILE is not set: the log is not signed');
+    return { stop: () => Promise.resolve() };
+  }
+  const key = await readSigningKey(env.MANDATE_CHECKPOINT_KEY_FILE);
+  const store = ProofStore.open({ url: env.DATABASE_URL, onError: (error) => log.warn({ problem: error.message }, 'postgres connection') });
+  const sealer = new Sealer({ store, key, everyMs: env.MANDATE_CHECKPOINT_MS, log, metrics });
+  return {
+    stop: async () => {
+      await sealer.stop();
+      await store.close();
     },
   };
 }

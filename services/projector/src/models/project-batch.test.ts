@@ -2,7 +2,7 @@ import type { StoredEvent } from '@mandate/contracts';
 import type { WorkflowEvent } from '@mandate/domain';
 import { expect, test } from 'vitest';
 import { exampleStream, exampleWorkflow, storedEvent } from '../example-log.ts';
-import { type Changes, projectBatch } from './project-batch.ts';
+import { type Changes, type Known, projectBatch } from './project-batch.ts';
 
 const project = (events: readonly StoredEvent[]): Changes =>
   projectBatch(
@@ -11,7 +11,7 @@ const project = (events: readonly StoredEvent[]): Changes =>
     () => undefined,
     () => false,
   );
-const taskOf = (events: readonly StoredEvent[]) => project(events).tasks.get(events[0]?.stream ?? '');
+const taskOf = (events: readonly StoredEvent[]) => project(events).workflows.get(events[0]?.stream ?? '')?.task;
 
 test('a finished workflow shows its status, figures and where its answer is', () => {
   expect(taskOf(exampleStream(1))).toMatchObject({
@@ -75,8 +75,8 @@ test('an event of an unknown version parks its stream, and the others go on', ()
   expect(changes.parked).toMatchObject([
     { workflow: exampleWorkflow(1), version: 3, pos: 2, reason: expect.stringContaining('version 99') },
   ]);
-  expect(changes.tasks.get(exampleWorkflow(1))?.version).toBe(2);
-  expect(changes.tasks.get(exampleWorkflow(2))?.status).toBe('completed');
+  expect(changes.workflows.get(exampleWorkflow(1))?.task.version).toBe(2);
+  expect(changes.workflows.get(exampleWorkflow(2))?.task.status).toBe('completed');
 });
 
 test('an event of an unknown type parks its stream', () => {
@@ -95,16 +95,27 @@ test('a stream with a gap is parked, not guessed at', () => {
   ]);
 });
 
+test('an account is no task: its events are passed over', () => {
+  const account = {
+    ...storedEvent('ac_01_aaaaaaaaaaaaaaaaaaaaaaaaaa', 1, { type: 'account.frozen', data: { request: 'r' } } as never),
+    tenant: 'acme',
+  };
+  const changes = project([account as StoredEvent, ...exampleStream(1)]);
+  expect(changes.parked).toEqual([]);
+  expect([...changes.workflows.keys()]).toEqual([exampleWorkflow(1)]);
+  expect(changes.timeline.every((row) => row.workflow === exampleWorkflow(1))).toBe(true);
+});
+
 test('batches of any size make the same rows', () => {
   const events = exampleStream(1);
-  const whole = taskOf(events);
-  let task: ReturnType<typeof taskOf>;
+  const whole = project(events).workflows.get(exampleWorkflow(1));
+  let known: Known | undefined;
   for (const [position, envelope] of events.entries())
-    task = projectBatch(
+    known = projectBatch(
       0,
       [{ position, envelope }],
-      () => task,
+      () => known,
       () => false,
-    ).tasks.get(envelope.stream);
-  expect(task).toEqual(whole);
+    ).workflows.get(envelope.stream);
+  expect(known).toEqual(whole);
 });

@@ -1,8 +1,19 @@
 import type { StoredEvent } from '@mandate/contracts';
-import { type AttemptReserved, type AttemptSettled, type MandateGranted, unreachable } from '@mandate/domain';
+import {
+  type Allowance,
+  type AttemptReserved,
+  type AttemptSettled,
+  type MandateGranted,
+  type MandateToppedUp,
+  plus,
+  RESUMABLE,
+  ROOT_AGENT,
+  unreachable,
+} from '@mandate/domain';
 
 /**
- * A row of `read.tasks`: what is known about one workflow. Property names are column names, so that rows go to and come
+ * A row of `read.tasks`: what is known about one workflow. Figures are those of all its agents: every settled attempt
+ * counts once, whoever's it was. Property names are column names, so that rows go to and come
  * from Postgres as they are. Times are epoch milliseconds.
  */
 export interface TaskRow {
@@ -11,7 +22,10 @@ export interface TaskRow {
   readonly tenant: string;
   readonly request: string;
   readonly status: TaskStatus;
+  /** How the root works: its latest decision. */
   readonly pattern: string | null;
+  /** Agents so far, the root among them. */
+  readonly agents: number;
   readonly cost_micro_usd: number;
   readonly reserved_micro_usd: number;
   readonly tokens: number;
@@ -22,7 +36,7 @@ export interface TaskRow {
   readonly submitted_at: number;
   readonly updated_at: number;
   readonly ended_at: number | null;
-  /** Ended, and every mandate was given back: only late answers can follow. */
+  /** Ended, and every mandate was given back: only late answers can follow, and a top-up. */
   readonly closed: boolean;
   readonly code: string | null;
   readonly message: string | null;
@@ -33,6 +47,12 @@ export interface TaskRow {
   readonly open: Readonly<Record<string, OpenAttempt>>;
   /** Mandates granted and not given back. */
   readonly held_mandates: number;
+  /** Of the rules that it is decided by. */
+  readonly edition: number | null;
+  /** It failed for want of something that a top-up can give. */
+  readonly resumable: boolean;
+  /** What the account was asked for last. */
+  readonly allowance: Pick<Allowance, 'number' | 'moneyMicroUsd'> | null;
 }
 
 type TaskStatus = 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
@@ -78,6 +98,7 @@ function submitted(event: StoredEvent, partition: number): TaskRow {
     request: event.data.request,
     status: 'running',
     pattern: null,
+    agents: 0,
     cost_micro_usd: 0,
     reserved_micro_usd: 0,
     tokens: 0,
@@ -95,26 +116,35 @@ function submitted(event: StoredEvent, partition: number): TaskRow {
     mandate: null,
     open: {},
     held_mandates: 0,
+    edition: null,
+    resumable: false,
+    allowance: null,
   };
 }
 
-/** What an event changes besides version and time. Events that only inform (starts, retries, late answers) change nothing. */
+/** What an event changes besides version and time. Events that only inform, or tell of one agent, change nothing. */
 function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
   switch (event.type) {
     case 'mandate.granted':
       return granted(task, event.data);
     case 'decision.made':
-      return task.pattern === null ? { pattern: event.data.pattern } : {};
+      return event.data.agent === ROOT_AGENT ? { pattern: event.data.pattern } : {};
     case 'attempt.reserved':
       return reserved(task, event.data);
     case 'attempt.settled':
       return settled(task, event.data);
     case 'timer.fired':
-      return event.data.timer === 'workflow'
-        ? { status: 'ending', code: 'DeadlineExceeded', message: 'The deadline of the task has passed.' }
-        : {};
+      return event.data.timer === 'workflow' ? { status: 'ending', ...TOO_LATE } : {};
     case 'cancel.requested':
-      return { status: 'ending', code: 'Cancelled', message: 'The task was cancelled.' };
+      return event.data.agent === undefined ? { status: 'ending', ...CANCELLED } : {};
+    case 'mandate.topped_up':
+      return toppedUp(task, event.data);
+    case 'allowance.asked':
+      return { allowance: { number: event.data.number, moneyMicroUsd: event.data.moneyMicroUsd } };
+    case 'allowance.answered': {
+      const { mandate } = task;
+      return mandate === null ? {} : { mandate: { ...mandate, moneyMicroUsd: mandate.moneyMicroUsd - takenBack(task, event.data) } };
+    }
     case 'task.rejected':
       return { status: 'rejected', code: event.data.code, message: event.data.message, ended_at: event.at, closed: true };
     case 'task.completed':
@@ -127,6 +157,7 @@ function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
         code: event.data.code,
         message: event.data.message,
         answer_at: event.data.answerAt,
+        resumable: (task.edition ?? 1) > 1 && RESUMABLE.has(event.data.code),
       };
     case 'task.cancelled':
       return { ...ended(task, event.at), status: 'cancelled', steps: event.data.steps };
@@ -139,6 +170,10 @@ function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
     case 'retry.scheduled':
     case 'bus.reset':
     case 'step.refused':
+    case 'mandate.warned':
+    case 'agent.handed_over':
+    case 'agent.stopped':
+    case 'agent.ended':
       return {};
     default:
       return unreachable(event);
@@ -146,14 +181,38 @@ function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
 }
 
 function granted(task: TaskRow, data: MandateGranted): Partial<TaskRow> {
-  const held_mandates = task.held_mandates + 1;
-  if (data.parent !== null) return { held_mandates };
+  const counts = { agents: task.agents + 1, held_mandates: task.held_mandates + 1 };
+  if (data.parent !== null) return counts;
   const { moneyMicroUsd, tokens, modelCalls, toolCalls, contextTokens, deadlineAt } = data.limits;
   return {
-    held_mandates,
+    ...counts,
+    edition: data.edition,
     mandate: { moneyMicroUsd, tokens, modelCalls, toolCalls, contextTokens, deadlineAt, tools: data.tools.map((tool) => tool.name) },
   };
 }
+
+/** What had run out is owed again: a task that had ended runs on, under the mandate that it gave back. */
+function toppedUp(task: TaskRow, { added, deadlineAt }: MandateToppedUp): Partial<TaskRow> {
+  const { mandate } = task;
+  return {
+    status: 'running',
+    ended_at: null,
+    closed: false,
+    code: null,
+    message: null,
+    answer_at: null,
+    resumable: false,
+    held_mandates: task.held_mandates + (task.ended_at === null ? 0 : 1),
+    mandate: mandate === null ? null : { ...mandate, ...plus(mandate, added), deadlineAt },
+  };
+}
+
+export const CANCELLED = { code: 'Cancelled', message: 'The task was cancelled.' } as const;
+export const TOO_LATE = { code: 'DeadlineExceeded', message: 'The deadline of the task has passed.' } as const;
+
+/** Money that a top-up had added and the account did not lease; none of it was spent. */
+export const takenBack = (task: TaskRow, answer: { readonly number: number; readonly granted: boolean }): number =>
+  answer.granted || answer.number === 1 ? 0 : (task.allowance?.moneyMicroUsd ?? 0);
 
 function reserved(task: TaskRow, data: AttemptReserved): Partial<TaskRow> {
   const { owes } = data;

@@ -1,11 +1,11 @@
 import type { StoredEvent } from '@mandate/contracts';
+import { isWorkflowId } from '@mandate/domain';
 import { crashPoint, type Logger } from '@mandate/service-kit';
 import type { Pool } from 'pg';
-import { type LoggedEvent, park, projectBatch } from '../models/project-batch.ts';
-import type { TaskRow } from '../models/task.ts';
+import { type Known, type LoggedEvent, NO_CHANGES, park, projectBatch } from '../models/project-batch.ts';
 import { Unstorable } from '../store/binary-arrays.ts';
 import { readLog, readLogState } from '../store/log.ts';
-import { type Checkpoint, clearPartition, readCheckpoint, readParked, readTasks, writeChanges } from '../store/read-store.ts';
+import { type Checkpoint, clearPartition, readCheckpoint, readKnown, readParked, writeChanges } from '../store/read-store.ts';
 
 export interface PartitionOptions {
   readonly partition: number;
@@ -19,8 +19,8 @@ export interface PartitionOptions {
 const BATCH = 1_000;
 /** Heard events waiting for a commit; more are read from the log again. */
 const MOST_HEARD = 4_000;
-/** Tasks kept in memory between batches; ended ones are not kept. */
-const MOST_TASKS = 4_000;
+/** Workflows kept in memory between batches; ended ones are not kept. */
+const MOST_WORKFLOWS = 4_000;
 const RETRY_MS = 250;
 const MOST_RETRY_MS = 1_000;
 
@@ -37,7 +37,7 @@ const MOST_RETRY_MS = 1_000;
 export class PartitionProjection {
   readonly partition: number;
   readonly #options: PartitionOptions;
-  readonly #tasks = new Map<string, TaskRow>();
+  readonly #workflows = new Map<string, Known>();
   readonly #running: Promise<void>;
   #parked = new Set<string>();
   #checkpoint: Checkpoint = { incarnation: '', next: 0 };
@@ -116,7 +116,7 @@ export class PartitionProjection {
     const { pool, log } = this.#options;
     this.#loaded = false;
     this.#reload = false;
-    this.#tasks.clear();
+    this.#workflows.clear();
     this.#heard = [];
     const started = await readLogState(pool);
     let checkpoint = await readCheckpoint(pool, this.partition, started.incarnation);
@@ -176,7 +176,7 @@ export class PartitionProjection {
     const changes = projectBatch(
       this.partition,
       events,
-      (workflow) => this.#tasks.get(workflow),
+      (workflow) => this.#workflows.get(workflow),
       (workflow) => this.#parked.has(workflow),
     );
     crashPoint('projector:before-commit');
@@ -187,7 +187,7 @@ export class PartitionProjection {
       return this.#applyPiecewise(events, error);
     }
     crashPoint('projector:after-commit');
-    for (const [workflow, task] of changes.tasks) this.#remember(workflow, task);
+    for (const [workflow, known] of changes.workflows) this.#remember(workflow, known);
     for (const { workflow } of changes.parked) this.#parked.add(workflow);
     for (const parked of changes.parked)
       this.#options.log.error(
@@ -214,7 +214,7 @@ export class PartitionProjection {
       return (await this.#apply(events.slice(0, middle))) && this.#apply(events.slice(middle));
     }
     const parked = park(this.partition, first.position, first.envelope, `Postgres cannot store it: ${(cause as Error).message}`);
-    if (!(await this.#write(events, { tasks: new Map(), timeline: [], llmCalls: [], toolCalls: [], parked: [parked] }))) return false;
+    if (!(await this.#write(events, { ...NO_CHANGES, parked: [parked] }))) return false;
     this.#parked.add(parked.workflow);
     this.#options.log.error(
       { workflow: parked.workflow, version: parked.version, type: parked.type, reason: parked.reason },
@@ -223,22 +223,22 @@ export class PartitionProjection {
     return true;
   }
 
-  /** Brings the tasks of a batch to memory, as far as they exist. */
+  /** Brings the workflows of a batch to memory, as far as they exist. */
   async #recall(events: readonly LoggedEvent[]): Promise<void> {
     const begun = new Set(events.filter(({ envelope }) => envelope.version === 1).map(({ envelope }) => envelope.stream));
     const unknown = new Set(
       events
         .map(({ envelope }) => envelope.stream)
-        .filter((stream) => !begun.has(stream) && !this.#tasks.has(stream) && !this.#parked.has(stream)),
+        .filter((stream) => isWorkflowId(stream) && !begun.has(stream) && !this.#workflows.has(stream) && !this.#parked.has(stream)),
     );
     if (unknown.size === 0) return;
-    for (const task of await readTasks(this.#options.pool, [...unknown])) this.#tasks.set(task.workflow, task);
+    for (const known of await readKnown(this.#options.pool, [...unknown])) this.#workflows.set(known.task.workflow, known);
   }
 
-  #remember(workflow: string, task: TaskRow): void {
-    if (task.closed) this.#tasks.delete(workflow);
-    else this.#tasks.set(workflow, task);
-    if (this.#tasks.size > MOST_TASKS) this.#tasks.clear();
+  #remember(workflow: string, known: Known): void {
+    if (known.task.closed) this.#workflows.delete(workflow);
+    else this.#workflows.set(workflow, known);
+    if (this.#workflows.size > MOST_WORKFLOWS) this.#workflows.clear();
   }
 }
 

@@ -9,3 +9,6 @@ export function textIn(
   const text = typeof content === 'object' && content !== null ? (content as Record<string, unknown>)[field] : undefined;
   return typeof text === 'string' ? text : null;
 }
+
+/** The first so many characters of a text; never half of one. */
+export const beginning = (text: string, characters: number): string => [...text.slice(0, 2 * characters)].slice(0, characters).join('');

@@ -10,24 +10,32 @@ const PAGE_BYTES = LIMITS.messageBytes - 64 * 1024;
 /** Contents of one page are held in memory at once. */
 const CONTENT_ROWS = 25;
 
+/** Whom an event tells of: it says so, or names an attempt or a step of theirs. */
+const AGENT = `coalesce(data->>'agent', split_part(coalesce(data->>'attempt', data->>'step'), '_s', 1))`;
+
 export const eventQueries = (pool: Pool, contents: ContentReader): Pick<QueryHandlers, 'events.list'> => ({
-  'events.list': async ({ tenant, workflow, after, limit, include, minVersion }) => {
+  'events.list': async ({ tenant, workflow, after, limit, include, agent, types, minVersion }) => {
     // The task first: no event up to its version can be missing afterwards.
     const task = await projectedTask(pool, tenant, workflow, minVersion);
+    const mostRows = include === 'content' ? Math.min(limit, CONTENT_ROWS) : limit;
     const { rows } = await pool.query<TimelineRow>({
       name: 'events',
-      text: 'select * from read.timeline where workflow = $1 and tenant = $2 and version > $3 and version <= $4 order by version limit $5',
-      values: [workflow, tenant, after, task.version, include === 'content' ? Math.min(limit, CONTENT_ROWS) : limit],
+      text: `select * from read.timeline where workflow = $1 and tenant = $2 and version > $3 and version <= $4
+         and ($6::text is null or ${AGENT} = $6) and ($7::text[] is null or type = any($7)) order by version limit $5`,
+      values: [workflow, tenant, after, task.version, mostRows, agent ?? null, types ?? null],
     });
     const wanted = include === 'content' ? rows.filter((row) => row.has_content) : [];
     const texts =
       wanted.length === 0
         ? new Map<string, unknown>()
         : await contents.read(wanted.map((row) => ({ stream: workflow, version: row.version })));
-    const items = rows.map((row) =>
+    const events = rows.map((row) =>
       timelineEventOf(row, include === 'content' ? (texts.get(`${workflow}/${row.version}`) ?? null) : undefined),
     );
-    return { items: fitting(items), version: task.version, ended: task.closed };
+    const items = fitting(events);
+    const isAll = rows.length < mostRows && items.length === events.length;
+    const upTo = isAll ? Math.max(after, task.version) : (items.at(-1)?.version ?? after);
+    return { items, version: task.version, upTo, ended: task.closed, resumable: task.resumable };
   },
 });
 

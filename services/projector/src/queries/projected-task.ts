@@ -31,7 +31,7 @@ export async function projectedTask(pool: Pool, tenant: string, workflow: string
 
 /** Why there is no row: there is none, or it was not applied again yet. */
 async function absent(pool: Pool, workflow: string): Promise<QueryProblem> {
-  const { rowCount } = await pool.query('select 1 from read.checkpoint where p = $1 and next_pos < rebuild_to', [
+  const { rowCount } = await pool.query('select 1 from read.checkpoint where p = $1 and next_position < rebuild_to', [
     Number(workflow.slice(3, 5)),
   ]);
   return rowCount === 0

@@ -9,3 +9,6 @@ export class QueryProblem extends Error {
     this.next = next;
   }
 }
+
+export const agentUnknown = (): QueryProblem =>
+  new QueryProblem('AgentUnknown', 'There is no such agent in this workflow.', 'Ask for the agents of the task to see who there is.');

@@ -4,7 +4,7 @@ import type { QueryHandlers } from './answer-queries.ts';
 export const statusQueries = (pool: Pool): Pick<QueryHandlers, 'projection.status'> => ({
   'projection.status': async () => {
     const { rows } = await pool.query<{ partition: number; position: number; head: number; rebuilding: boolean }>(
-      `select s.p as partition, coalesce(c.next_pos, 0) - 1 as position, s.next_pos - 1 as head, coalesce(c.next_pos < c.rebuild_to, false) as rebuilding
+      `select s.p as partition, coalesce(c.next_position, 0) - 1 as position, s.next_pos - 1 as head, coalesce(c.next_position < c.rebuild_to, false) as rebuilding
        from es.partition s left join read.checkpoint c using (p) order by s.p`,
     );
     return {

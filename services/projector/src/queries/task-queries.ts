@@ -3,7 +3,7 @@ import type { ContentReader } from '@mandate/event-store';
 import type { Pool } from 'pg';
 import type { TaskRow } from '../models/task.ts';
 import type { QueryHandlers } from './answer-queries.ts';
-import { textIn } from './content.ts';
+import { beginning, textIn } from './content.ts';
 import { decodeCursor, toPage } from './cursor.ts';
 import { projectedTask } from './projected-task.ts';
 
@@ -36,6 +36,7 @@ export const taskQueries = (pool: Pool, contents: ContentReader): Pick<QueryHand
       taskText: text,
       answer: textIn(texts, workflow, task.answer_at, 'text'),
       mandate: task.mandate === null ? null : { ...task.mandate, tools: [...task.mandate.tools] },
+      resumable: task.resumable,
     };
   },
 });
@@ -44,8 +45,9 @@ const summary = (row: TaskRow, text: string | null): TaskSummary => ({
   workflow: row.workflow,
   request: row.request,
   status: row.status,
-  task: text === null ? null : [...text.slice(0, 2 * EXCERPT_CHARACTERS)].slice(0, EXCERPT_CHARACTERS).join(''),
+  task: text === null ? null : beginning(text, EXCERPT_CHARACTERS),
   pattern: row.pattern,
+  agents: row.agents,
   costMicroUsd: row.cost_micro_usd,
   reservedMicroUsd: row.reserved_micro_usd,
   tokens: row.tokens,

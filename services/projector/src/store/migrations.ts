@@ -46,4 +46,27 @@ export const MIGRATIONS: readonly { readonly version: number; readonly name: str
       create index tool_calls_newest on read.tool_calls (tenant, at desc, workflow desc, version desc);
     `,
   },
+  {
+    version: 2,
+    name: 'agents',
+    sql: `
+      create table read.agents (
+        workflow text collate "C" not null, agent text collate "C" not null, p smallint not null, tenant text not null, parent text,
+        depth smallint not null, role text not null, handed_over json not null, tier text not null, pattern text, chosen_by text,
+        tried json not null, fallbacks int not null, state text not null, code text, message text, granted_micro_usd bigint not null,
+        granted_tokens bigint not null, granted_model_calls int not null, granted_tool_calls int not null, max_children int not null,
+        deadline_at bigint not null, tools json not null, errand json, own_micro_usd bigint not null, own_tokens bigint not null,
+        own_model_calls int not null, own_tool_calls int not null, own_reserved_micro_usd bigint not null, steps int not null,
+        children int not null, refused_steps json not null, refused_children json not null, warned json not null, answer_at int,
+        granted_version int not null, granted_at bigint not null, ended_version int, ended_at bigint,
+        primary key (workflow, agent)
+      ) with (fillfactor = 70);
+      -- The rows of the old shape go, and all of the log is applied again: it is the only one that knows their agents.
+      truncate read.tasks, read.timeline, read.llm_calls, read.tool_calls, read.parked;
+      update read.checkpoint set rebuild_to = greatest(rebuild_to, next_pos), next_pos = 0;
+      -- Renamed, so that a projector of an older build, which may run beside this one for a while, writes nothing.
+      alter table read.checkpoint rename next_pos to next_position;
+      alter table read.tasks add agents int not null, add edition smallint, add resumable boolean not null, add allowance json;
+    `,
+  },
 ];

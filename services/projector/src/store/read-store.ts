@@ -1,7 +1,9 @@
 import type { Pool } from 'pg';
-import type { Changes } from '../models/project-batch.ts';
+import type { AgentRow } from '../models/agents.ts';
+import type { Changes, Known } from '../models/project-batch.ts';
 import type { TaskRow } from '../models/task.ts';
 import {
+  AGENT_COLUMNS,
   columnArrays,
   insertRows,
   LLM_CALL_COLUMNS,
@@ -21,6 +23,7 @@ export interface Checkpoint {
 const TASK_CHANGES = [
   'status',
   'pattern',
+  'agents',
   'cost_micro_usd',
   'reserved_micro_usd',
   'tokens',
@@ -37,11 +40,43 @@ const TASK_CHANGES = [
   'mandate',
   'open',
   'held_mandates',
+  'edition',
+  'resumable',
+  'allowance',
 ] satisfies (keyof TaskRow)[];
+const AGENT_CHANGES = [
+  'handed_over',
+  'pattern',
+  'chosen_by',
+  'tried',
+  'fallbacks',
+  'state',
+  'code',
+  'message',
+  'granted_micro_usd',
+  'granted_tokens',
+  'granted_model_calls',
+  'granted_tool_calls',
+  'deadline_at',
+  'own_micro_usd',
+  'own_tokens',
+  'own_model_calls',
+  'own_tool_calls',
+  'own_reserved_micro_usd',
+  'steps',
+  'children',
+  'refused_steps',
+  'refused_children',
+  'warned',
+  'answer_at',
+  'ended_version',
+  'ended_at',
+] satisfies (keyof AgentRow)[];
 
 /** Parameters 1 to 4 are the checkpoint's. */
 const FIRST = 5;
-const TIMELINE_FIRST = FIRST + size(TASK_COLUMNS);
+const AGENTS_FIRST = FIRST + size(TASK_COLUMNS);
+const TIMELINE_FIRST = AGENTS_FIRST + size(AGENT_COLUMNS);
 const LLM_CALLS_FIRST = TIMELINE_FIRST + size(TIMELINE_COLUMNS);
 const TOOL_CALLS_FIRST = LLM_CALLS_FIRST + size(LLM_CALL_COLUMNS);
 const PARKED_FIRST = TOOL_CALLS_FIRST + size(TOOL_CALL_COLUMNS);
@@ -52,9 +87,11 @@ const PARKED_FIRST = TOOL_CALLS_FIRST + size(TOOL_CALL_COLUMNS);
  */
 const WRITE = `
   with moved as (
-    update read.checkpoint set next_pos = $4 where p = $1 and incarnation = $2 and next_pos = $3 returning p
+    update read.checkpoint set next_position = $4 where p = $1 and incarnation = $2 and next_position = $3 returning p
   ), tasks as (
-    ${insertRows('tasks', TASK_COLUMNS, FIRST)} on conflict (workflow) do update set ${TASK_CHANGES.map((column) => `${column} = excluded.${column}`).join(', ')}
+    ${insertRows('tasks', TASK_COLUMNS, FIRST)} on conflict (workflow) do update set ${overwritten(TASK_CHANGES)}
+  ), agents as (
+    ${insertRows('agents', AGENT_COLUMNS, AGENTS_FIRST)} on conflict (workflow, agent) do update set ${overwritten(AGENT_CHANGES)}
   ), timeline as (
     ${insertRows('timeline', TIMELINE_COLUMNS, TIMELINE_FIRST)}
   ), llm_calls as (
@@ -70,7 +107,11 @@ const WRITE = `
 export async function writeChanges(pool: Pool, partition: number, from: Checkpoint, to: number, changes: Changes): Promise<boolean> {
   const values = [
     ...[partition, from.incarnation, from.next, to],
-    ...columnArrays(TASK_COLUMNS, [...changes.tasks.values()]),
+    ...columnArrays(
+      TASK_COLUMNS,
+      Array.from(changes.workflows.values(), ({ task }) => task),
+    ),
+    ...columnArrays(AGENT_COLUMNS, changes.agents),
     ...columnArrays(TIMELINE_COLUMNS, changes.timeline),
     ...columnArrays(LLM_CALL_COLUMNS, changes.llmCalls),
     ...columnArrays(TOOL_CALL_COLUMNS, changes.toolCalls),
@@ -80,23 +121,27 @@ export async function writeChanges(pool: Pool, partition: number, from: Checkpoi
   return rows[0]?.moved === 1;
 }
 
+function overwritten(columns: readonly string[]): string {
+  return columns.map((column) => `${column} = excluded.${column}`).join(', ');
+}
+
 function size(columns: object): number {
   return Object.keys(columns).length;
 }
 
 /** The checkpoint of a partition; a partition that was never projected starts at 0. */
 export async function readCheckpoint(pool: Pool, partition: number, incarnation: string): Promise<Checkpoint> {
-  await pool.query('insert into read.checkpoint (p, incarnation, next_pos, rebuild_to) values ($1, $2, 0, 0) on conflict do nothing', [
+  await pool.query('insert into read.checkpoint (p, incarnation, next_position, rebuild_to) values ($1, $2, 0, 0) on conflict do nothing', [
     partition,
     incarnation,
   ]);
-  const { rows } = await pool.query<{ incarnation: string; next_pos: number }>(
-    'select incarnation, next_pos from read.checkpoint where p = $1',
+  const { rows } = await pool.query<{ incarnation: string; next_position: number }>(
+    'select incarnation, next_position from read.checkpoint where p = $1',
     [partition],
   );
   const row = rows[0];
   if (row === undefined) throw new Error(`read.checkpoint lost partition ${partition} while it was read.`);
-  return { incarnation: row.incarnation, next: row.next_pos };
+  return { incarnation: row.incarnation, next: row.next_position };
 }
 
 export async function readParked(pool: Pool, partition: number): Promise<Set<string>> {
@@ -104,23 +149,31 @@ export async function readParked(pool: Pool, partition: number): Promise<Set<str
   return new Set(rows.map((row) => row.workflow));
 }
 
-export async function readTasks(pool: Pool, workflows: readonly string[]): Promise<readonly TaskRow[]> {
-  const { rows } = await pool.query<TaskRow>({
-    name: 'read-tasks',
-    text: 'select * from read.tasks where workflow = any($1)',
-    values: [workflows],
-  });
-  return rows;
+/** What was projected of these workflows; those that are not there yet are left out. */
+export async function readKnown(pool: Pool, workflows: readonly string[]): Promise<readonly Known[]> {
+  const [tasks, agents] = await Promise.all([
+    pool.query<TaskRow>({ name: 'read-tasks', text: 'select * from read.tasks where workflow = any($1)', values: [workflows] }),
+    pool.query<AgentRow>({
+      name: 'read-agents',
+      text: 'select * from read.agents where workflow = any($1) order by workflow, granted_version',
+      values: [workflows],
+    }),
+  ]);
+  const byWorkflow = Map.groupBy(agents.rows, (agent) => agent.workflow);
+  return tasks.rows.map((task) => ({
+    task,
+    agents: new Map((byWorkflow.get(task.workflow) ?? []).map((agent) => [agent.agent, agent])),
+  }));
 }
 
-const MODELS = ['tasks', 'timeline', 'llm_calls', 'tool_calls', 'parked'] as const;
+const MODELS = ['tasks', 'agents', 'timeline', 'llm_calls', 'tool_calls', 'parked'] as const;
 
 /** Forgets one partition's rows, to apply a log of `incarnation` that now ends at `head` from its start. */
 export async function clearPartition(pool: Pool, partition: number, incarnation: string, head: number): Promise<void> {
   const client = await pool.connect();
   try {
     await client.query('begin');
-    await client.query('update read.checkpoint set incarnation = $2, next_pos = 0, rebuild_to = $3 where p = $1', [
+    await client.query('update read.checkpoint set incarnation = $2, next_position = 0, rebuild_to = $3 where p = $1', [
       partition,
       incarnation,
       head,
@@ -142,7 +195,7 @@ export async function clearAll(pool: Pool, incarnation: string, heads: ReadonlyM
     await client.query('begin');
     await client.query(`truncate ${MODELS.map((model) => `read.${model}`).join(', ')}, read.checkpoint`);
     for (const [partition, head] of heads) {
-      await client.query('insert into read.checkpoint (p, incarnation, next_pos, rebuild_to) values ($1, $2, 0, $3)', [
+      await client.query('insert into read.checkpoint (p, incarnation, next_position, rebuild_to) values ($1, $2, 0, $3)', [
         partition,
         incarnation,
         head,

@@ -1,0 +1,56 @@
+/** Reading the log for a proof: pages of rows, and the tree that was signed over them. */
+import { type KeptCheckpoint, originOf, sealedLeaves, type SealedLeaves, type VerifierKey } from '@mandate/audit';
+import type { ProofStore, StoredRow } from '@mandate/event-store';
+import { CannotCheck } from './where.ts';
+
+const PAGE = 4_000;
+
+export async function* partitionPages(store: ProofStore, partition: number): AsyncIterable<readonly StoredRow[]> {
+  for (let next = 0; ; ) {
+    const rows = await store.rows(partition, next, PAGE);
+    if (rows.length === 0) return;
+    yield rows;
+    next = (rows.at(-1)?.position ?? next) + 1;
+  }
+}
+
+/** Events 1 to `to` of a stream. */
+export async function* streamPages(store: ProofStore, partition: number, stream: string, to: number): AsyncIterable<readonly StoredRow[]> {
+  for (let next = 1; next <= to; ) {
+    const rows = await store.streamRows(partition, stream, next, Math.min(PAGE, to - next + 1));
+    if (rows.length === 0) return;
+    yield rows;
+    next = (rows.at(-1)?.version ?? to) + 1;
+  }
+}
+
+export interface SignedTree {
+  readonly note: string;
+  readonly size: number;
+  readonly leaves: Buffer;
+}
+
+/**
+ * The smallest signed tree that covers a position, checked against the key: the same at any later time.
+ * @throws CannotCheck when none covers it yet, or the checkpoints are not right
+ */
+export async function treeOver(
+  store: ProofStore,
+  at: { readonly incarnation: string; readonly partition: number; readonly position: number },
+  key: VerifierKey,
+): Promise<SignedTree> {
+  const kept = await store.checkpoints(at.incarnation, at.partition, at.position + 1);
+  const last = kept.at(-1);
+  if (last === undefined || last.size <= at.position)
+    throw new CannotCheck(
+      `position ${at.position} of partition ${at.partition} is not sealed yet: the newest checkpoint covers ${last?.size ?? 0} events. The projector seals every few seconds when it has a key (docs/audit.md).`,
+    );
+  return signedTree(kept, originOf(at.incarnation, at.partition), key);
+}
+
+/** The tree of the last of these checkpoints. @throws CannotCheck when they are not right */
+export function signedTree(kept: readonly KeptCheckpoint[], origin: string, key: VerifierKey): SignedTree {
+  const sealed: SealedLeaves = sealedLeaves(kept, origin, key);
+  if (sealed.problem !== undefined) throw new CannotCheck(`${sealed.problem}. Run audit verify.`);
+  return { note: kept.at(-1)?.note ?? '', size: sealed.size, leaves: sealed.leaves };
+}
