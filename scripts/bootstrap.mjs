@@ -17,6 +17,7 @@ const tasks = {
   verify: { program: 'node_modules/vitest/vitest.mjs', first: ['run'], needsNats: true, checks: true },
   bench: { program: 'test/bench/main.ts', needsNats: true },
   faults: { program: 'test/faults/main.ts', needsNats: true },
+  audit: { program: 'packages/audit-cli/src/main.ts' },
 };
 
 const checks = [
@@ -36,7 +37,7 @@ process.exit(await main(tasks[name]));
 async function main(task) {
   if (name === 'start' && existsSync(join(root, 'node_modules')) === false)
     say('first start: installing the toolchain and dependencies, once');
-  const nats = provisionNats({ tools, pins: pins.nats, say }).catch((error) => fail(error.message)); // meanwhile
+  const nats = task.needsNats ? provisionNats({ tools, pins: pins.nats, say }).catch((error) => fail(error.message)) : undefined; // meanwhile
   const { node, pnpm } = await toolchain();
   // Everything below runs under the modern Node: it is first on PATH, and the one that `node` in a script means.
   const env = { ...cleanEnvironment(), PATH: dirname(node) + delimiter + (process.env.PATH ?? '') };

@@ -12,6 +12,7 @@ import type { Bench, Item } from './bench.ts';
 import { type HostFacts, hostFacts, load } from './host-facts.ts';
 import { append } from './items/append.ts';
 import { core } from './items/core.ts';
+import { delegated } from './items/delegated.ts';
 import { floor } from './items/floor.ts';
 import { fullStep } from './items/full-step.ts';
 import { idleMemory } from './items/idle-memory.ts';
@@ -24,7 +25,20 @@ import { threeSteps } from './items/three-steps.ts';
 import { type ItemResults, type Results, writeResults } from './results.ts';
 import { markdown } from './table.ts';
 
-const ITEMS: readonly Item[] = [floor, pure, core, threeSteps, fullStep, recovery, append, rebuild, rehydrate, idleMemory, setUp];
+const ITEMS: readonly Item[] = [
+  floor,
+  pure,
+  core,
+  threeSteps,
+  delegated,
+  fullStep,
+  recovery,
+  append,
+  rebuild,
+  rehydrate,
+  idleMemory,
+  setUp,
+];
 
 const HELP = `npm run bench                     measures everything (about 15 minutes) and prints it beside the design's figures
 npm run bench -- --only core,w1   some items: ${ITEMS.map((item) => item.name).join(', ')}

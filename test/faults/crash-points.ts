@@ -2,7 +2,7 @@
  * Every named point at which a process can die, and what must follow. `npm run faults -- --all` tries them all; those
  * with `listed` are tried in every `npm test`.
  *
- * The task: analysis; model, reading tool, model, counting tool (must not be repeated), model. Whatever dies, the task
+ * The tasks: `counting`: analysis; model, reading tool, model, counting tool (must not be repeated), model. Whatever dies, the task
  * must complete with the same story, the counter must have run once, and nothing may be billed beyond what was settled.
  */
 export interface CrashCase {
@@ -16,6 +16,8 @@ export interface CrashCase {
   /** How often the counter may have run. */
   readonly counted: 0 | 1;
   readonly listed?: boolean;
+  /** Default `counting`. */
+  readonly task?: 'delegated';
 }
 
 const once = { counting: 'succeeded', counted: 1 } as const;
@@ -107,4 +109,45 @@ const projector: readonly CrashCase[] = (['before-commit', 'after-commit'] as co
   }),
 );
 
-export const CRASH_CASES: readonly CrashCase[] = [...gateway, ...orchestrator, ...workers, ...projector];
+/** Results of the delegated task in their order; before each its decision, which grants, lends or gives back a mandate. */
+const DELEGATED_RESULTS = [
+  'the analysis',
+  'the root sends a child',
+  'the child asks to count',
+  'the counting of the child',
+  'the child sends a grandchild',
+  'the grandchild asks to read',
+  'the reading of the grandchild',
+  'the grandchild ends',
+  'the child ends',
+  'the root ends',
+];
+const delegated: readonly CrashCase[] = [
+  ...DELEGATED_RESULTS.flatMap((what, index) =>
+    (['before-commit', 'after-commit', 'after-publish', 'before-ack'] as const).map(
+      (at): CrashCase => ({
+        service: 'orchestrator',
+        point: `orchestrator:${at}:result`,
+        n: index + 1,
+        when: `${what}: ${at.replace('-', ' ')}`,
+        ...once,
+        task: 'delegated',
+        listed: (index === 1 && at === 'after-commit') || (index === 7 && at === 'before-ack'),
+      }),
+    ),
+  ),
+  // Between claim and answer of a child's call: settled at its worst case, within the child's own mandate.
+  ...WORKER_POINTS.map(
+    (at): CrashCase => ({
+      service: 'llm-router',
+      point: `${at}:llm`,
+      n: 2,
+      when: `the child's first call: ${at.replace('-', ' ')}`,
+      ...once,
+      task: 'delegated',
+      listed: at === 'after-call',
+    }),
+  ),
+];
+
+export const CRASH_CASES: readonly CrashCase[] = [...gateway, ...orchestrator, ...workers, ...projector, ...delegated];

@@ -1,7 +1,7 @@
 /** `npm run faults -- --all`: every named crash point, one after the other, with a line each. Exits with 1 if any failed. */
 import { parseArgs } from 'node:util';
 import { CRASH_CASES } from './crash-points.ts';
-import { referenceStory, tryCrash } from './crash-trial.ts';
+import { referenceStories, tryCrash } from './crash-trial.ts';
 import { startWorld } from '../world.ts';
 
 const HELP = `npm run faults -- [--all] [--only TEXT]
@@ -26,10 +26,10 @@ const cases = CRASH_CASES.filter(
 const world = await startWorld();
 let failed = 0;
 try {
-  const reference = await referenceStory(world);
+  const references = await referenceStories(world);
   for (const [index, one] of cases.entries()) {
     const started = performance.now();
-    const problem = await tryCrash(world, one, reference).then(
+    const problem = await tryCrash(world, one, references).then(
       (trial) => {
         const good =
           trial.happened &&

@@ -96,6 +96,10 @@ describe('any words and any results', () => {
     ',',
     '?',
     '\n- ',
+    'let other agents',
+    'for each file',
+    'with a budget of $5',
+    'c.md',
   );
   const task = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 200 }),
@@ -113,6 +117,9 @@ describe('any words and any results', () => {
         '[truncated: 3 of 99 bytes shown]',
         'abc\n[truncated: 3 of 99999999 bytes shown]',
         'null',
+        'Agent analyst@1 (a0-1) answered:\na.md: 3 words',
+        'Agent analyst@1 (a0-2) failed (DeadlineExceeded): x',
+        'Refused (DelegationBudgetExceeded). 5 are left.',
         '[1,null]',
         '{"a":{"b":1}}',
       ),
@@ -136,7 +143,7 @@ describe('any words and any results', () => {
 function finalAnswer(words: string, results: readonly { text: string; isError: boolean }[]): { answer: string; widestTurn: number } {
   const messages: ModelMessage[] = [{ role: 'user', text: words }];
   const names = ['list_allowed_directories', 'list_directory', 'directory_tree', 'search_files', 'get_file_info', 'read_text_file'];
-  const tools = names.map((name) => ({ name: `files__${name}`, description: '', inputSchema: {} }));
+  const tools = ['delegate', ...names.map((name) => `files__${name}`)].map((name) => ({ name, description: '', inputSchema: {} }));
   let used = 0;
   let widestTurn = 0;
   for (let turns = 0; turns < 120; turns += 1) {

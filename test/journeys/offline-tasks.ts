@@ -84,7 +84,7 @@ const VOCABULARY =
   );
 
 /** A tree from a seed: folders docs, notes, data; some files are always there. */
-export function randomTree(seed: number): FileTree {
+function randomTree(seed: number): FileTree {
   const random = randomFrom(seed);
   const pick = <Item>(items: readonly Item[]) => items[Math.floor(random() * items.length)] as Item;
   const upTo = (least: number, most: number) => least + Math.floor(random() * (most - least + 1));

@@ -4,6 +4,7 @@
  * - `<service>/service.env` and what it names, for each of the six services;
  * - `migrate/service.env`, `provision/service.env`: the two one-shot steps;
  * - `nats/nats.conf`, `nats/nats.env`; `postgres/password`;
+ * - `auditor/checkpoint.pub`: the public key of the log's checkpoints;
  * - `client/<tenant>.json`: gateway, API key and NATS login of a tenant;
  * - `secrets/`: what all of them were made from. Nobody but `prepare` reads it; keep it together with the data.
  */
@@ -48,6 +49,8 @@ export async function prepareFolder(options: DeployOptions): Promise<void> {
   await writeEnvironment(folder, 'provision', { NATS_URL: options.natsUrl, [adminPasswordVariable]: secrets.nats['admin'] ?? '' });
   await copySecret(secrets.apiKeysFile, join(folder, 'gateway', 'api-keys.json'));
   for (const reader of ['orchestrator', 'projector']) await copySecret(secrets.masterKeyFile, join(folder, reader, 'master.key'));
+  await copySecret(secrets.checkpointKeyFile, join(folder, 'projector', 'checkpoint.key'));
+  await copySecret(secrets.checkpointPublicKeyFile, join(folder, 'auditor', 'checkpoint.pub'));
   await writeToolsFile(join(folder, 'tool-runner'), options);
   await writeServerFiles(options, secrets);
   for (const tenant of tenants) await writeJson(clientFile(folder, tenant), clientOf(tenant, options, secrets));
@@ -64,7 +67,12 @@ export async function apiKeyOf(folder: string, tenant: string): Promise<string> 
 function containerEnvironment(service: ServiceName, options: DeployOptions, secrets: Secrets): Record<string, string> {
   const mounted = (name: string): string => `${options.mountedAt}/${name}`;
   const variables = serviceVariables(service, {
-    secrets: { ...secrets, apiKeysFile: mounted('api-keys.json'), masterKeyFile: mounted('master.key') },
+    secrets: {
+      ...secrets,
+      apiKeysFile: mounted('api-keys.json'),
+      masterKeyFile: mounted('master.key'),
+      checkpointKeyFile: mounted('checkpoint.key'),
+    },
     natsUrl: options.natsUrl,
     databaseUrl: (role, database) => databaseUrl(options, `mandate_${role}`, secrets.postgres[role], database),
     toolsFile: mounted('tools.json'),

@@ -1,3 +1,4 @@
+import { parseSigningKey } from '@mandate/audit';
 import { SERVICES } from '@mandate/contracts';
 import { execFile } from 'node:child_process';
 import { readdir, readFile, stat } from 'node:fs/promises';
@@ -35,7 +36,7 @@ async function filesIn(folder: string): Promise<string[]> {
 
 test('each reader has a folder, for its owner alone', async () => {
   const folder = await prepared();
-  const readers = [...SERVICES, 'client', 'migrate', 'nats', 'postgres', 'provision', 'secrets'];
+  const readers = [...SERVICES, 'auditor', 'client', 'migrate', 'nats', 'postgres', 'provision', 'secrets'];
   expect((await readdir(folder)).sort()).toEqual(readers.sort());
   for (const file of await filesIn(folder)) {
     const isPostgresPassword = file.endsWith('/postgres/password');
@@ -58,6 +59,9 @@ test('a service is told its own secrets and where it finds its files', async () 
     DATABASE_URL: expect.stringMatching(/^postgres:\/\/mandate_orchestrator:\w+@postgres:5432\/mandate$/),
     MANDATE_MASTER_KEY_FILE: '/run/mandate/master.key',
   });
+  expect(await variables(folder, 'projector')).toMatchObject({ MANDATE_CHECKPOINT_KEY_FILE: '/run/mandate/checkpoint.key' });
+  const publicKey = await readFile(join(folder, 'auditor', 'checkpoint.pub'), 'utf8');
+  expect(parseSigningKey(await readFile(join(folder, 'projector', 'checkpoint.key'), 'utf8')).verifier.text).toBe(publicKey.trim());
 });
 
 test('what is prepared a second time is the same; a new tenant comes to it', async () => {

@@ -35,8 +35,8 @@ const lastEvents = new Set(['task.completed', 'task.failed', 'task.cancelled', '
 const patienceMs = 60_000;
 
 /** Submits a task and returns the id of its workflow. @throws with the gateway's own words when it says no. */
-export async function submitTask(gateway: Gateway, task: string): Promise<string> {
-  const body = await call(gateway, '/api/v1/tasks', { method: 'POST', body: JSON.stringify({ task, options: {} }) });
+export async function submitTask(gateway: Gateway, task: string, options: Readonly<Record<string, unknown>> = {}): Promise<string> {
+  const body = await call(gateway, '/api/v1/tasks', { method: 'POST', body: JSON.stringify({ task, options }) });
   return submitted.parse(body).data.workflowId;
 }
 

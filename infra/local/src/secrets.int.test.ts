@@ -1,3 +1,4 @@
+import { openNote, parseSigningKey, parseVerifierKey, signNote } from '@mandate/audit';
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,14 +31,21 @@ test('only their owner may read them', async () => {
 
 test('the gateway is given hashes, not keys', async () => {
   const home = await testFolder();
-  const { apiKeys, apiKeysFile } = await loadSecrets(home, ['acme']);
+  const { apiKeys, apiKeysFile, operatorKey } = await loadSecrets(home, ['acme']);
   const [id, secret] = (apiKeys['acme'] ?? '').slice(3).split('.');
   const text = await readFile(apiKeysFile, 'utf8');
   expect(text).not.toContain(secret);
   const sha256 = createHash('sha256')
     .update(secret ?? '')
     .digest('hex');
-  expect(JSON.parse(text)).toEqual({ keys: [{ tenant: 'acme', id, sha256 }] });
+  expect(text).not.toContain(operatorKey.split('.')[1]);
+  const operator = {
+    tenant: 'acme',
+    id: operatorKey.slice(3).split('.')[0],
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    role: 'operator',
+  };
+  expect(JSON.parse(text)).toEqual({ keys: [{ tenant: 'acme', id, sha256 }, operator] });
 });
 
 test('every NATS user has a password that its configuration reads as text', async () => {
@@ -54,4 +62,12 @@ test('a damaged file is named, with what helps', async () => {
   await loadSecrets(home, ['acme']);
   await writeFile(join(home, 'secrets', 'postgres.json'), '{');
   await expect(loadSecrets(home, ['acme'])).rejects.toThrow(/postgres\.json is not readable JSON\. Restore it/);
+});
+
+test('the key of the log signs what its public key opens, also after a restart', async () => {
+  const home = await testFolder();
+  const { checkpointKeyFile, checkpointPublicKeyFile } = await loadSecrets(home, ['acme']);
+  const note = signNote('hello\n', parseSigningKey(await readFile(checkpointKeyFile, 'utf8')));
+  await loadSecrets(home, ['acme']);
+  expect(openNote(note, [parseVerifierKey(await readFile(checkpointPublicKeyFile, 'utf8'))]).text).toBe('hello\n');
 });

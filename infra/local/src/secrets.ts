@@ -3,6 +3,7 @@
  *
  * Each service is handed only what is its own. Keep the folder together with the data: without it, neither can be opened.
  */
+import { makeSigningKey, parseSigningKey } from '@mandate/audit';
 import { SERVICES } from '@mandate/contracts';
 import { passwordVariable, tenantUser } from '@mandate/messaging';
 import { createHash, randomBytes } from 'node:crypto';
@@ -19,10 +20,16 @@ export type Secrets = {
   readonly commandKeys: { readonly analyzer: string; readonly llm: string; readonly tool: string };
   /** One key per tenant for the gateway's doors: `mk_<id>.<secret>`. */
   readonly apiKeys: Readonly<Record<string, string>>;
+  /** The key of the operator, who defines budgets and freezes: `mk_operator-….<secret>`. */
+  readonly operatorKey: string;
   /** What the gateway reads: which tenant a key belongs to, and the hash of its secret. */
   readonly apiKeysFile: string;
   /** 32 bytes in hexadecimal digits: wraps the keys that content is encrypted with. */
   readonly masterKeyFile: string;
+  /** Signs checkpoints of the log (docs/audit.md). */
+  readonly checkpointKeyFile: string;
+  /** Its public key: what auditors and witnesses are given. */
+  readonly checkpointPublicKeyFile: string;
 };
 
 /** The stored secrets of a data folder; what is missing is made and stored. */
@@ -34,11 +41,26 @@ export async function loadSecrets(home: string, tenants: readonly string[]): Pro
   const postgres = await keep(at('postgres.json'), ['superuser', 'orchestrator', 'projector'], password);
   const commandKeys = await keep(at('command-keys.json'), ['analyzer', 'llm', 'tool'], () => randomBytes(32).toString('hex'));
   const apiKeys = await keep(at('api-keys.json'), tenants, (tenant) => `mk_${tenant}-${randomBytes(4).toString('hex')}.${password()}`);
+  const { operator } = await keep(
+    at('operator-key.json'),
+    ['operator'],
+    () => `mk_operator-${randomBytes(4).toString('hex')}.${password()}`,
+  );
   const masterKeyFile = at('master.key');
   if ((await readIfThere(masterKeyFile)) === undefined) await writePrivateFile(masterKeyFile, `${randomBytes(32).toString('hex')}\n`);
+  const checkpointKeyFile = at('checkpoint.key');
+  if ((await readIfThere(checkpointKeyFile)) === undefined)
+    await writePrivateFile(checkpointKeyFile, `${makeSigningKey('mandate/log').text}\n`);
+  const checkpointPublicKeyFile = at('checkpoint.pub');
+  const { verifier } = parseSigningKey((await readIfThere(checkpointKeyFile)) ?? '');
+  await writePrivateFile(checkpointPublicKeyFile, `${verifier.text}\n`);
   const apiKeysFile = at('gateway-api-keys.json');
-  await writePrivateFile(apiKeysFile, `${JSON.stringify(hashedKeys(apiKeys), undefined, 2)}\n`);
-  return { nats, natsStoreKey: natsStore.key, postgres, commandKeys, apiKeys, apiKeysFile, masterKeyFile };
+  await writePrivateFile(
+    apiKeysFile,
+    `${JSON.stringify({ keys: [...hashedKeys(apiKeys), ...operatorKeys(tenants[0], operator)] }, undefined, 2)}\n`,
+  );
+  const files = { apiKeysFile, masterKeyFile, checkpointKeyFile, checkpointPublicKeyFile };
+  return { nats, natsStoreKey: natsStore.key, postgres, commandKeys, apiKeys, operatorKey: operator, ...files };
 }
 
 /** The variables that the NATS configuration names: `NATS_PASSWORD_LLM_ROUTER` and so on. */
@@ -72,13 +94,18 @@ function parseSecrets(file: string, text: string): Record<string, string> {
   }
 }
 
-function hashedKeys(apiKeys: Readonly<Record<string, string>>): { keys: { tenant: string; id: string; sha256: string }[] } {
-  const keys = Object.entries(apiKeys).map(([tenant, key]) => {
+type HashedKey = { readonly tenant: string; readonly id: string; readonly sha256: string; readonly role?: 'operator' };
+
+function hashedKeys(apiKeys: Readonly<Record<string, string>>): readonly HashedKey[] {
+  return Object.entries(apiKeys).map(([tenant, key]) => {
     const dot = key.indexOf('.');
     const sha256 = createHash('sha256')
       .update(key.slice(dot + 1))
       .digest('hex');
     return { tenant, id: key.slice('mk_'.length, dot), sha256 };
   });
-  return { keys };
 }
+
+/** An operator belongs to a tenant too, for what it asks as a client. */
+const operatorKeys = (tenant: string | undefined, key: string): readonly HashedKey[] =>
+  tenant === undefined ? [] : hashedKeys({ [tenant]: key }).map((hashed) => ({ ...hashed, role: 'operator' }));

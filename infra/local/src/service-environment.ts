@@ -74,7 +74,7 @@ function ownVariables(service: ServiceName, { secrets, databaseUrl, toolsFile }:
         COMMAND_KEY_TOOL: secrets.commandKeys.tool,
       };
     case 'projector':
-      return stores('projector');
+      return { ...stores('projector'), MANDATE_CHECKPOINT_KEY_FILE: secrets.checkpointKeyFile };
   }
 
   function stores(role: 'orchestrator' | 'projector'): Record<string, string> {

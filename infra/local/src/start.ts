@@ -2,14 +2,17 @@
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FolderInUse } from './folder-lock.ts';
-import { followTask, type Gateway, readTask, submitTask, type TaskDetail } from './gateway-client.ts';
+import { delegationTree, drawTree } from './delegation-tree.ts';
+import { followTask, type Gateway, readTask, submitTask, type TaskDetail, type TimelineEvent } from './gateway-client.ts';
 import { homeFolder } from './paths.ts';
 import { runFilePath } from './run-file.ts';
 import { modelProviderEnvironment } from './service-environment.ts';
 import { type Stack, startStack } from './stack.ts';
 import { paint, timelineLine, usd } from './timeline.ts';
 
-const defaultTask = "Which of the markdown files under docs/ mentions 'JetStream' most often, and how many words has it?";
+const defaultTask =
+  'Let other agents compare docs/architecture.md, docs/bus.md and docs/operations.md, find the markdown file under docs/decisions ' +
+  'with the most words, count the TypeScript files in services, and, with a budget of $5, list the headings of README.md.';
 
 const help = `npm start                      start everything, run one task about this repository, keep serving
 npm start -- "any task"        the same with your task
@@ -117,10 +120,14 @@ async function runTask(gateway: Gateway, task: string, home: string): Promise<bo
   try {
     print(`\n${paint('good', 'Task')}  ${task}\n`);
     const workflow = await submitTask(gateway, task);
-    let firstAt: number | undefined;
-    for await (const event of followTask(gateway, workflow)) print(timelineLine(event, (firstAt ??= event.at)));
+    const events: TimelineEvent[] = [];
+    for await (const event of followTask(gateway, workflow)) {
+      events.push(event);
+      print(timelineLine(event, events[0]?.at ?? event.at));
+    }
     const detail = await readTask(gateway, workflow);
-    tellResult(detail);
+    tellResult(detail, isNominal(events));
+    tellTree(events);
     tellWhereToLook(gateway.url, home, workflow);
     return detail.status === 'completed';
   } catch (error) {
@@ -129,13 +136,28 @@ async function runTask(gateway: Gateway, task: string, home: string): Promise<bo
   }
 }
 
-function tellResult(task: TaskDetail): void {
+/** Rules that answer without a model cost nothing: their price is a figure of ours. */
+function isNominal(events: readonly TimelineEvent[]): boolean {
+  const answers = events
+    .filter(({ type }) => type === 'attempt.settled')
+    .map(({ data }) => data['answer'] as { readonly provider?: string } | undefined);
+  return answers.some((answer) => answer?.provider === 'offline');
+}
+
+function tellTree(events: readonly TimelineEvent[]): void {
+  const root = delegationTree(events);
+  if (root === undefined) return;
+  print(`\n${paint('good', 'Agents')}  the money of each includes that of the agents under it\n`);
+  for (const { text, tone } of drawTree(root)) print(paint(tone, text));
+}
+
+function tellResult(task: TaskDetail, isNominalCost: boolean): void {
   const isCompleted = task.status === 'completed';
   const text = task.answer ?? `${task.code ?? task.status}: ${task.message ?? 'no answer'}`;
   print(`\n${paint(isCompleted ? 'good' : 'bad', isCompleted ? 'Answer' : `Task ${task.status}`)}\n${text}\n`);
   const seconds = task.endedAt ? `${((task.endedAt - task.submittedAt) / 1000).toFixed(2)} s` : 'unknown';
   const rows = {
-    Cost: usd(task.costMicroUsd),
+    Cost: `${usd(task.costMicroUsd)}${isNominalCost ? ', nominal: the offline provider answered, and nobody charges its price' : ''}`,
     Tokens: String(task.tokens),
     Steps: `${task.steps} (${task.modelCalls} model calls, ${task.toolCalls} tool calls)`,
     Pattern: task.pattern ?? 'none',
@@ -151,7 +173,7 @@ function tellWhereToLook(url: string, home: string, workflow?: string): void {
   const curl = (path: string): string => `  curl -s -H "Authorization: Bearer $KEY" ${url}${path}`;
   print(`\n${paint('good', 'Where to look next')}`);
   print(`  KEY=${key}`);
-  if (workflow) print(`${curl(`/api/v1/tasks/${workflow}`)}\n${curl(`/api/v1/tasks/${workflow}/events`)}`);
+  if (workflow) for (const what of ['', '/agents', '/events']) print(curl(`/api/v1/tasks/${workflow}${what}`));
   print(curl('/api/v1/tasks'));
   print(`  ${join(home, 'logs')}  logs of every process\n  ${run}  addresses and keys of this run\n`);
 }

@@ -8,11 +8,12 @@ type Line = { readonly tone: Tone; readonly text: string };
 
 const colours = { plain: 'white', quiet: 'gray', good: 'green', bad: 'red' } as const;
 
-/** One line: seconds since the first event, what kind of event, what it says. Coloured only on a terminal without NO_COLOR. */
+/** One line: seconds since the first event, whose it is, what kind of event, what it says. Coloured only on a terminal without NO_COLOR. */
 export function timelineLine(event: TimelineEvent, startedAt: number): string {
   const { tone, text } = describe(event.type, event.data);
   const seconds = `${((event.at - startedAt) / 1000).toFixed(3)} s`.padStart(10);
-  return `${paint('quiet', seconds)}  ${paint(tone, event.type.padEnd(22))}${text}`;
+  const agent = typeof event.data['agent'] === 'string' ? event.data['agent'] : '';
+  return `${paint('quiet', `${seconds}  ${agent.padEnd(7)}`)} ${paint(tone, event.type.padEnd(20))} ${text}`.trimEnd();
 }
 
 /** Micro-USD as dollars, without rounding anything away. */
@@ -35,14 +36,35 @@ function describe(type: string, data: Facts): Line {
     case 'mandate.granted':
       return { tone: 'plain', text: grant(data) };
     case 'decision.made':
-      return {
-        tone: 'plain',
-        text: [`pattern ${word(data['pattern'])}`, `chosen by ${word(data['chosenBy'])}`, ...words(data['reasons'])].join(', '),
-      };
+      return { tone: 'plain', text: decision(data) };
     case 'attempt.reserved':
       return { tone: 'quiet', text: reservation(data) };
     case 'attempt.settled':
       return { tone: data['outcome'] === 'succeeded' ? 'plain' : 'bad', text: settlement(data) };
+    case 'attempt.started':
+      return { tone: 'quiet', text: 'may start: its effect cannot be repeated' };
+    case 'attempt.answered_late':
+      return { tone: 'bad', text: `answered after it was settled; ${usd(number(data['costMicroUsd']))}` };
+    case 'mandate.warned':
+      return { tone: 'bad', text: `nearly used up: ${words(data['dimensions']).join(', ')}; left are ${figures(facts(data['left']))}` };
+    case 'mandate.topped_up':
+      return { tone: 'good', text: `raised by ${figures(facts(data['added']))}` };
+    case 'allowance.asked':
+      return { tone: 'quiet', text: `asks the account for ${usd(number(data['moneyMicroUsd']))}` };
+    case 'allowance.answered':
+      return data['granted'] === true
+        ? { tone: 'quiet', text: 'the account lends it' }
+        : { tone: 'bad', text: `the account does not lend it: ${word(data['code'])}: ${word(data['message'])}` };
+    case 'agent.handed_over':
+      return { tone: 'plain', text: `${word(data['from'])} hands over to ${word(facts(data['to'])['role'])}` };
+    case 'agent.stopped':
+      return { tone: 'bad', text: `starts nothing more (${word(data['as'])}): ${word(data['code'])}: ${word(data['message'])}` };
+    case 'agent.ended':
+      return agentEnd(facts(data['end']), facts(data['spent']));
+    case 'cancel.requested':
+      return { tone: 'bad', text: typeof data['agent'] === 'string' ? 'this agent is to stop' : 'the task is to stop' };
+    case 'bus.reset':
+      return { tone: 'bad', text: 'the bus lost its storage; what was claimed on it is owed again' };
     case 'step.refused':
       return { tone: 'bad', text: `${word(data['code'])}: ${word(data['message'])}` };
     case 'retry.scheduled':
@@ -65,8 +87,9 @@ function describe(type: string, data: Facts): Line {
 function grant(data: Facts): string {
   const limits = facts(data['limits']);
   const tools = Array.isArray(data['tools']) ? data['tools'].length : 0;
+  const under = typeof data['parent'] === 'string' ? ` under ${data['parent']}` : '';
   return (
-    `${word(data['role'])} at depth ${number(data['depth'])}: at most ${usd(number(limits['moneyMicroUsd']))}, ` +
+    `${word(data['role'])} at depth ${number(data['depth'])}${under}: at most ${usd(number(limits['moneyMicroUsd']))}, ` +
     `${number(limits['modelCalls'])} model calls, ${number(limits['toolCalls'])} tool calls, ${tools} tools`
   );
 }
@@ -76,8 +99,45 @@ function reservation(data: Facts): string {
   const money = number(facts(data['reservation'])['moneyMicroUsd']);
   const again = number(data['number']) > 1 ? `, try ${number(data['number'])}` : '';
   const what =
-    { llm: 'asks a model', tool: `calls ${word(owes['tool'])}`, analyze: 'reads the task' }[word(owes['kind'])] ?? word(owes['kind']);
+    { llm: asking(facts(owes['part'])), tool: `calls ${word(owes['tool'])}`, analyze: 'reads the task' }[word(owes['kind'])] ??
+    word(owes['kind']);
   return `${what}${again}${money > 0 ? `, reserved ${usd(money)}` : ''}`;
+}
+
+function asking(part: Facts): string {
+  const purposes: Readonly<Record<string, string>> = {
+    plan: 'asks a model to plan',
+    choose: 'asks a model to choose somebody',
+    join: 'asks a model to join the results',
+    rate: 'asks a model to rate the answer',
+    closing: 'asks a model for its last words',
+    consult: `asks ${word(facts(part['to'])['role'])} a question`,
+  };
+  return purposes[word(part['name'])] ?? 'asks a model';
+}
+
+/** The pattern, who chose it, and what came next to it. */
+function decision(data: Facts): string {
+  const weighed = (Array.isArray(data['weighed']) ? data['weighed'] : []).map(facts);
+  const score = (one: Facts): string => number(one['score']).toFixed(2);
+  const chosen = weighed.find((one) => one['verdict'] === 'chosen');
+  const next = weighed.filter((one) => one !== chosen).slice(0, 2);
+  return [
+    `pattern ${word(data['pattern'])}${chosen === undefined ? '' : ` (${score(chosen)})`}`,
+    ...(next.length > 0 ? [`before ${next.map((one) => `${word(one['pattern'])} (${score(one)})`).join(' and ')}`] : []),
+    `chosen by ${word(data['chosenBy'])}`,
+    ...words(data['reasons']).filter((reason) => reason !== data['chosenBy']),
+  ].join(', ');
+}
+
+function agentEnd(end: Facts, spent: Facts): Line {
+  const cost = `spent ${figures(spent)}`;
+  if (end['kind'] === 'answered') return { tone: 'good', text: `answered with ${number(end['bytes'])} bytes; ${cost}` };
+  return { tone: 'bad', text: `${word(end['kind'])}: ${word(end['code'])}: ${word(end['message'])}; ${cost}` };
+}
+
+function figures(of: Facts): string {
+  return `${usd(number(of['moneyMicroUsd']))}, ${number(of['tokens'])} tokens, ${number(of['modelCalls'])} model calls, ${number(of['toolCalls'])} tool calls`;
 }
 
 function settlement(data: Facts): string {
@@ -101,9 +161,17 @@ function settlement(data: Facts): string {
 function modelAnswer(answer: Facts): string {
   const usage = facts(answer['usage']);
   const calls = (Array.isArray(answer['calls']) ? answer['calls'] : []).map((call) => word(facts(call)['tool']));
-  const wants = calls.length > 0 ? `wants ${calls.join(', ')}` : `answers with ${number(answer['textBytes'])} bytes`;
+  const wants = calls.length > 0 ? `wants ${counted(calls).join(', ')}` : `answers with ${number(answer['textBytes'])} bytes`;
   const tokens = number(usage['inputTokens']) + number(usage['outputTokens']);
   return `${word(answer['provider'])}/${word(answer['model'])} ${wants}; ${tokens} tokens, ${usd(number(answer['costMicroUsd']))},`;
+}
+
+/** Equal names once, with their number. */
+function counted(names: readonly string[]): readonly string[] {
+  return [...new Set(names)].map((name) => {
+    const count = names.filter((other) => other === name).length;
+    return count === 1 ? name : `${name} ×${count}`;
+  });
 }
 
 function analysisText(analysis: Facts): string {
@@ -115,11 +183,13 @@ function ending(data: Facts): string {
   return `${number(data['steps'])} steps, ${usd(number(spent['moneyMicroUsd']))}, ${number(spent['tokens'])} tokens`;
 }
 
-function facts(value: unknown): Facts {
+/** An object of an event, whatever stands there. */
+export function facts(value: unknown): Facts {
   return typeof value === 'object' && value !== null ? (value as Facts) : {};
 }
 
-function word(value: unknown): string {
+/** A word of an event, whatever stands there. */
+export function word(value: unknown): string {
   return typeof value === 'string' ? value : 'unknown';
 }
 
@@ -127,6 +197,7 @@ function words(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.map(word) : [];
 }
 
-function number(value: unknown): number {
+/** A figure of an event, whatever stands there. */
+export function number(value: unknown): number {
   return typeof value === 'number' ? value : 0;
 }

@@ -2,7 +2,8 @@
 import { decide } from '@mandate/domain';
 import type { Bench, Item } from '../bench.ts';
 import type { Figure, Target } from '../figure.ts';
-import { answerNext, submitted } from '../programs/told-workflow.ts';
+import { modelSays } from '../../../packages/domain/src/workflow/given.ts';
+import { answerNext, delegatedTree, submitted } from '../programs/told-workflow.ts';
 import { analyzeTask } from '../../../services/analyzer/src/analyze-task.ts';
 import { percentile, rounded } from '../statistics.ts';
 
@@ -36,7 +37,7 @@ const TAILS = [
 export const pure: Item = {
   name: 'pure',
   title: 'Pure parts in one process: analysis of a task, one decision',
-  measure: async (bench) => ({ figures: [...measureAnalysis(bench), ...measureDecision(bench)] }),
+  measure: async (bench) => ({ figures: [...measureAnalysis(bench), ...measureDecision(bench), ...measureDelegatedDecision(bench)] }),
 };
 
 /** A thousand different tasks, each analyzed anew. */
@@ -60,6 +61,16 @@ function measureDecision(bench: Bench): readonly Figure[] {
   } as const;
   const micros = timeEach(CALLS, () => decide(input, telling.workflow, { now: telling.now, bus: telling.bus }));
   return microFigures(bench, 'one decision', micros, { atMost: 100 });
+}
+
+/** The last of ten children answers: it is settled, ended and released, and its parent asks again. */
+function measureDelegatedDecision(bench: Bench): readonly Figure[] {
+  const telling = delegatedTree(10);
+  const [attempt] = telling.open('llm');
+  if (attempt === undefined) throw new Error('no child is at work');
+  const input = { kind: 'result', attempt: attempt.id, outcome: 'succeeded', answer: modelSays() } as const;
+  const micros = timeEach(CALLS / 4, () => decide(input, telling.workflow, { now: telling.now, bus: telling.bus }));
+  return microFigures(bench, 'one decision in a tree of 11 agents', micros, { atMost: 100 });
 }
 
 function timeEach(times: number, work: (index: number) => unknown): readonly number[] {

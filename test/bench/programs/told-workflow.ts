@@ -1,6 +1,6 @@
 /** Workflows as the domain really decides them, without a system around them. */
 import { workflowIdFor } from '@mandate/contracts';
-import type { AttemptId, RequestId, TaskOptions, WorkflowEvent } from '@mandate/domain';
+import type { Answer, AttemptId, RequestId, TaskOptions, WorkflowEvent } from '@mandate/domain';
 import { modelSays, submission, Telling, toolSays } from '../../../packages/domain/src/workflow/given.ts';
 
 /** The one that is rehydrated. */
@@ -10,7 +10,8 @@ export const LONG_WORKFLOW = workflowIdFor('acme', 'long');
 export function answerNext(telling: Telling, turns: number, callsPerTurn: number): readonly WorkflowEvent[] {
   const before = telling.events.length;
   const [attempt] = telling.open();
-  const asked = telling.workflow.agents.values().next().value?.work?.turns.length ?? 0;
+  const work = telling.workflow.agents.values().next().value?.work;
+  const asked = work?.pattern === 'direct' ? work.state.lines.length : 0;
   const calls = asked + 1 < turns ? Array.from({ length: callsPerTurn }, () => 'files__read') : [];
   telling.tell({
     kind: 'result',
@@ -27,6 +28,20 @@ export function submitted(request: string, options: TaskOptions = { pattern: 'di
   const telling = new Telling();
   telling.now = Date.now();
   telling.tell({ ...submission(options), request: request as RequestId });
+  return telling;
+}
+
+/** A root that sent children and waits for the last of them. */
+export function delegatedTree(children: number): Telling {
+  const telling = submitted('delegated', { pattern: 'direct', maxCostMicroUsd: 10_000_000 });
+  const to = { role: 'researcher@1', tools: [], baseBytes: 1_000, tier: 'medium' } as const;
+  const ask = { kind: 'delegate', to, taskBytes: 40, fingerprint: '' } as const;
+  const [asked] = telling.open('llm');
+  telling.answer(asked, {
+    ...modelSays(),
+    calls: Array.from({ length: children }, () => ({ tool: 'delegate', argsBytes: 60, ask })),
+  } as Answer);
+  for (const attempt of telling.open('llm').slice(1)) telling.answer(attempt, modelSays());
   return telling;
 }
 
