@@ -10,7 +10,10 @@ export default defineConfig({
     // At the root, so that it runs once, whatever projects run.
     globalSetup: ['packages/test-kit/src/global-setup.ts'],
     projects: [
-      { test: { name: 'unit', include: [`${sources}/*.test.ts`], exclude: ['**/*.int.test.ts', '**/node_modules/**'] } },
+      // A busy machine makes them slow, not wrong.
+      {
+        test: { name: 'unit', include: [`${sources}/*.test.ts`], exclude: ['**/*.int.test.ts', '**/node_modules/**'], testTimeout: 60_000 },
+      },
       { test: { name: 'integration', include: [`${sources}/*.int.test.ts`], testTimeout: 30_000, hookTimeout: 30_000 } },
       // Whole systems one after the other, when nothing else runs: they measure their own patience.
       {

@@ -3,7 +3,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { provisionNats } from './provision-nats.mjs';
+import { provisionBaselineNats, provisionNats } from './provision-nats.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pins = JSON.parse(readFileSync(join(root, 'toolchain.json'), 'utf8'));
@@ -18,6 +18,11 @@ const tasks = {
   bench: { program: 'test/bench/main.ts', needsNats: true },
   faults: { program: 'test/faults/main.ts', needsNats: true },
   audit: { program: 'packages/audit-cli/src/main.ts' },
+  doctor: { program: 'infra/local/src/doctor/main.ts' },
+  shadow: { program: 'packages/audit-cli/src/main.ts', first: ['shadow'] },
+  keys: { program: 'infra/local/src/keys.ts' },
+  backup: { program: 'packages/backup-cli/src/backup.ts' },
+  restore: { program: 'packages/backup-cli/src/restore.ts' },
 };
 
 const checks = [
@@ -43,6 +48,10 @@ async function main(task) {
   const env = { ...cleanEnvironment(), PATH: dirname(node) + delimiter + (process.env.PATH ?? '') };
   await dependencies(node, pnpm, env);
   if (task.needsNats) env.NATS_SERVER_BIN = await nats;
+  // All of the faults are also tried on the oldest server that is promised.
+  if (name === 'faults' && args.includes('--all')) {
+    env.NATS_BASELINE_BIN = await provisionBaselineNats({ tools, pins: pins.nats, say }).catch((error) => fail(error.message));
+  }
   const failed = task.checks && args.length === 0 ? await runChecks(node, env) : [];
   const code = await runTask(node, [join(root, task.program), ...(task.first ?? []), ...args], env);
   for (const check of failed) console.error(`\n${check.name}: failed, see above. ${check.fix}`);

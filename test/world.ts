@@ -27,16 +27,22 @@ export interface World {
   ended(workflow: string, withinMs?: number): Promise<TaskDetail>;
   history(workflow: string): Promise<readonly StoredEvent[]>;
   sql<Row extends pg.QueryResultRow>(text: string, values?: readonly unknown[]): Promise<Row[]>;
-  stop(): Promise<void>;
+  /** `keep` leaves its folder, to look at. @default false */
+  stop(options?: { readonly keep?: boolean }): Promise<void>;
 }
 
-export async function startWorld(options: Partial<StackOptions> = {}): Promise<World> {
-  const home = await mkdtemp(join(tmpdir(), 'mandate-faults-'));
+export interface WorldOptions extends Partial<StackOptions> {
+  /** MCP servers besides the counter, as they stand in the tools file. */
+  readonly toolServers?: readonly object[];
+}
+
+export async function startWorld({ toolServers = [], ...options }: WorldOptions = {}): Promise<World> {
+  const home = options.home ?? (await mkdtemp(join(tmpdir(), 'mandate-faults-')));
   const counterFile = join(home, 'counter.txt');
   const crashFile = join(home, 'crash');
   const model = await startStubModel();
   const toolsFile = join(home, 'fault-tools.json');
-  await writeFile(toolsFile, JSON.stringify({ servers: [counterServer(counterFile)] }));
+  await writeFile(toolsFile, JSON.stringify({ servers: [counterServer(counterFile), ...toolServers] }));
   const modelsFile = join(home, 'models.json');
   await writeFile(modelsFile, JSON.stringify({ models: [STUB_TERMS] }));
   const said: string[] = [];
@@ -73,6 +79,12 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
       headers: { authorization: `Bearer ${stack.apiKey('acme')}`, 'content-type': 'application/json', ...init.headers },
     });
 
+  // On a busy machine the first word of the tools may come later than tasks are taken up without any.
+  await until(
+    30_000,
+    async () => (await sql("select 1 from es.artifact where kind = 'tools' and body like '%increment%'").catch(() => []))[0],
+  );
+
   return {
     stack,
     model,
@@ -106,11 +118,11 @@ export async function startWorld(options: Partial<StackOptions> = {}): Promise<W
       (await sql<{ envelope: StoredEvent }>('select envelope from es.event where stream_id = $1 order by version', [workflow])).map(
         (row) => row.envelope,
       ),
-    stop: async () => {
+    stop: async ({ keep = false } = {}) => {
       await pool.end();
       await stack.stop();
       await model.stop();
-      await rm(home, { recursive: true, force: true });
+      if (!keep && options.home === undefined) await rm(home, { recursive: true, force: true });
     },
   };
 }

@@ -11,8 +11,10 @@ import { parseArgs } from 'node:util';
 import type { Bench, Item } from './bench.ts';
 import { type HostFacts, hostFacts, load } from './host-facts.ts';
 import { append } from './items/append.ts';
+import { backup } from './items/backup.ts';
 import { core } from './items/core.ts';
 import { delegated } from './items/delegated.ts';
+import { encryption } from './items/encryption.ts';
 import { floor } from './items/floor.ts';
 import { fullStep } from './items/full-step.ts';
 import { idleMemory } from './items/idle-memory.ts';
@@ -34,7 +36,9 @@ const ITEMS: readonly Item[] = [
   fullStep,
   recovery,
   append,
+  encryption,
   rebuild,
+  backup,
   rehydrate,
   idleMemory,
   setUp,

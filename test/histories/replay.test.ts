@@ -1,8 +1,7 @@
-import type { StoredEvent } from '@mandate/contracts';
+import { decisionsOf, EVENT_VERSIONS, type StoredEvent } from '@mandate/contracts';
 import { isOpen, replay, rootOf } from '@mandate/domain';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { decisionsOf } from './decisions.ts';
 
 /** Runs recorded from real stacks, decided again by today's code. They are never edited; `record.ts` adds new ones. */
 const folder = new URL('./runs/', import.meta.url);
@@ -16,6 +15,16 @@ describe('a recorded run', () => {
     if (again.kind === 'diverged') return;
     expect(isOpen(again.workflow)).toBe(false);
     expect(rootOf(again.workflow)?.mandate.reserved.moneyMicroUsd ?? 0).toBe(0);
+  });
+
+  it('exists with every past version of every type of event', () => {
+    const stored = runs.flatMap((name) => JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as StoredEvent[]);
+    const recorded = new Set(stored.map(({ type, schema }) => `${type}.v${schema}`));
+    const past = Object.entries(EVENT_VERSIONS).flatMap(([type, current]) =>
+      Array.from({ length: current - 1 }, (_, n) => `${type}.v${n + 1}`),
+    );
+    expect(past.length).toBeGreaterThan(0);
+    expect(past.filter((version) => !recorded.has(version))).toEqual([]);
   });
 
   it('exists for every kind of end', () => {

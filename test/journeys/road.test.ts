@@ -126,6 +126,27 @@ describe('a task over HTTP', () => {
     expect([202, 409]).toContain(again.status);
   });
 
+  it('is in every list of whoever shows its receipt, through any gateway, and so is what was done to it', async () => {
+    for (let n = 0; n < 20; n++) {
+      const submitted = await world.api('/api/v1/tasks', { method: 'POST', body: JSON.stringify({ task: 'one more' }) }, 1);
+      const { workflowId } = ((await submitted.json()) as { data: { workflowId: string } }).data;
+      const read = async (path: string, receipt: string | null): Promise<Response> =>
+        world.api(path, { headers: { 'mandate-receipt': receipt ?? '' } }, 2);
+      const listed = (await (await read('/api/v1/tasks?limit=5', submitted.headers.get('mandate-receipt'))).json()) as Page<{
+        workflow: string;
+      }>;
+      expect(listed.data.map(({ workflow }) => workflow)).toContain(workflowId);
+      const cancelled = await world.api(`/api/v1/tasks/${workflowId}/cancel`, { method: 'POST' }, 2);
+      if (cancelled.status !== 202) continue;
+      const after = (await (await read(`/api/v1/tasks/${workflowId}`, cancelled.headers.get('mandate-receipt'))).json()) as {
+        data: { status: string };
+      };
+      expect(after.data.status).not.toBe('running');
+    }
+    const invalid = await world.api('/api/v1/tasks', { headers: { 'mandate-receipt': 'no receipt' } });
+    expect([invalid.status, await invalid.json()]).toMatchObject([400, { code: 'ReceiptInvalid' }]);
+  });
+
   it('is paged through without duplicates or holes while more arrive', async () => {
     const wanted = await Promise.all(Array.from({ length: 12 }, (_, i) => world.submit(`page ${i} [[plan: say ok]]`)));
     await Promise.all(wanted.map((workflow) => world.ended(workflow)));

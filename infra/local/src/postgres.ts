@@ -37,6 +37,8 @@ export type Postgres = {
   /** `postgres://…` of the superuser. @default database `postgres` */
   url(database?: string): string;
   readonly port: number;
+  /** The data folder: nothing but a copy, and that while it is down, is to be made of it. */
+  readonly dataFolder: string;
   pid(): number;
   /** Makes the databases that do not exist yet. */
   createDatabases(...names: readonly string[]): Promise<void>;
@@ -78,6 +80,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Postgres>
   return {
     url,
     port: port ?? 0,
+    dataFolder: cluster.data,
     pid: () => child?.pid ?? 0,
     createDatabases: (...names) => createDatabases(url(), names),
     killAll: () => down(killCluster),

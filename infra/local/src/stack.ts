@@ -35,6 +35,8 @@ export type StackOptions = {
   readonly instances?: Partial<Record<ServiceName, number>>;
   /** Further variables of a service. */
   readonly env?: Partial<Record<ServiceName, Readonly<Record<string, string>>>>;
+  /** Further variables of one process (`orchestrator-2`), given where NATS is: a test puts something in between. */
+  readonly envOf?: (instance: string, natsUrl: string) => Readonly<Record<string, string>>;
   /** Base URL of an OpenAI-compatible model that the llm-router uses, for example a stub. */
   readonly modelUrl?: string;
   /** @default `<home>/tools.json`, made at the first start */
@@ -59,6 +61,8 @@ export type Stack = {
   /** The n-th instance of a service, counted from 1. @throws when there is none. */
   service(name: ServiceName, instance?: number): SupervisedProcess;
   services(): readonly SupervisedProcess[];
+  /** One more of a service, once it is ready. It takes its share of the work by itself. */
+  add(name: ServiceName): Promise<SupervisedProcess>;
   /** @throws when the tenant is not one of the stack's. */
   apiKey(tenant: string): string;
   /** Drains the services, then ends the servers. The data stays. */
@@ -120,24 +124,26 @@ async function assemble(options: StackOptions, undo: Undo[]): Promise<Stack> {
     },
     () => stopServices(running),
   );
-  for (const { name, instance, env } of plannedServices(options, gatewayPorts)) {
+  const launch = ({ name, instance, env }: PlannedService): SupervisedProcess => {
     const around = { secrets, natsUrl: nats.url, databaseUrl: roleUrl(postgres, secrets), toolsFile };
-    running.push(
-      superviseProcess({
-        name: instance,
-        command: process.execPath,
-        args: [join('services', name, 'src/main.ts')],
-        env: { ...serviceEnvironment(name, around), ...(name === 'orchestrator' ? { MANDATE_SLOT: instance } : {}), ...env },
-        // A restarted process is another instance: what it held before must not look like its own.
-        envOfStart: () => ({ MANDATE_SERVICE_INSTANCE: `${instance}-${randomBytes(3).toString('hex')}` }),
-        cwd: repositoryRoot,
-        logFile: join(home, 'logs', `${instance}.log`),
-        say,
-        onReady: () => void describe.run(),
-        ...(options.restartDelayMs === undefined ? {} : { restartDelayMs: options.restartDelayMs }),
-      }),
-    );
-  }
+    const own = { ...(name === 'orchestrator' ? { MANDATE_SLOT: instance } : {}), ...env, ...options.envOf?.(instance, nats.url) };
+    const service = superviseProcess({
+      name: instance,
+      command: process.execPath,
+      args: [join('services', name, 'src/main.ts')],
+      env: { ...serviceEnvironment(name, around), ...own },
+      // A restarted process is another instance: what it held before must not look like its own.
+      envOfStart: () => ({ MANDATE_SERVICE_INSTANCE: `${instance}-${randomBytes(3).toString('hex')}` }),
+      cwd: repositoryRoot,
+      logFile: join(home, 'logs', `${instance}.log`),
+      say,
+      onReady: () => void describe.run(),
+      ...(options.restartDelayMs === undefined ? {} : { restartDelayMs: options.restartDelayMs }),
+    });
+    running.push(service);
+    return service;
+  };
+  for (const planned of plannedServices(options, gatewayPorts)) launch(planned);
   await Promise.all(running.map((service) => service.ready()));
   await describe.run();
   say(`${running.length} services are ready`);
@@ -145,9 +151,18 @@ async function assemble(options: StackOptions, undo: Undo[]): Promise<Stack> {
     nats: { ...nats, password: (user) => known(secrets.nats, user) },
     postgres,
     gatewayUrl,
-    gatewayUrls: gatewayPorts.map((port) => `http://127.0.0.1:${port}`),
+    get gatewayUrls() {
+      return gatewayPorts.map((port) => `http://127.0.0.1:${port}`);
+    },
     secrets,
     services: () => running,
+    add: async (name) => {
+      if (name === 'gateway') gatewayPorts.push(await freePort());
+      const number = running.filter((service) => service.name.startsWith(`${name}-`)).length + 1;
+      const service = launch(plannedService(options, name, number, gatewayPorts));
+      await service.ready();
+      return service;
+    },
     service: (name, instance = 1) => {
       const found = running.find((service) => service.name === `${name}-${instance}`);
       if (!found)
@@ -248,7 +263,7 @@ async function keepStreams(admin: { servers: string; user: string; password: str
   }
 }
 
-async function gatewayPortsOf({ gatewayPortFrom, instances }: StackOptions, say: Say): Promise<readonly number[]> {
+async function gatewayPortsOf({ gatewayPortFrom, instances }: StackOptions, say: Say): Promise<number[]> {
   const first = gatewayPortFrom === undefined ? await freePort() : await portFrom(gatewayPortFrom);
   if (gatewayPortFrom !== undefined && first !== gatewayPortFrom) say(`port ${gatewayPortFrom} is in use; the gateway takes ${first}`);
   const ports = [first];
@@ -260,16 +275,21 @@ type PlannedService = { readonly name: ServiceName; readonly instance: string; r
 
 function plannedServices(options: StackOptions, gatewayPorts: readonly number[]): readonly PlannedService[] {
   return SERVICES.flatMap((name) =>
-    Array.from({ length: options.instances?.[name] ?? 1 }, (_, index) => ({
-      name,
-      instance: `${name}-${index + 1}`,
-      env: {
-        ...(name === 'gateway' ? { GATEWAY_PORT: String(gatewayPorts[index]) } : {}),
-        ...(name === 'llm-router' && options.modelUrl ? { OPENAI_BASE_URL: options.modelUrl, OPENAI_API_KEY: 'local-model' } : {}),
-        ...options.env?.[name],
-      },
-    })),
+    Array.from({ length: options.instances?.[name] ?? 1 }, (_, index) => plannedService(options, name, index + 1, gatewayPorts)),
   );
+}
+
+/** The n-th of a service, counted from 1. */
+function plannedService(options: StackOptions, name: ServiceName, number: number, gatewayPorts: readonly number[]): PlannedService {
+  return {
+    name,
+    instance: `${name}-${number}`,
+    env: {
+      ...(name === 'gateway' ? { GATEWAY_PORT: String(gatewayPorts[number - 1]) } : {}),
+      ...(name === 'llm-router' && options.modelUrl ? { OPENAI_BASE_URL: options.modelUrl, OPENAI_API_KEY: 'local-model' } : {}),
+      ...options.env?.[name],
+    },
+  };
 }
 
 /** First the doors, so that nothing new comes in; then the workers; last the orchestrator and the projector, which take the answers. */

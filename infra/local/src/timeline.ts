@@ -63,6 +63,10 @@ function describe(type: string, data: Facts): Line {
       return agentEnd(facts(data['end']), facts(data['spent']));
     case 'cancel.requested':
       return { tone: 'bad', text: typeof data['agent'] === 'string' ? 'this agent is to stop' : 'the task is to stop' };
+    case 'erasure.requested':
+      return { tone: 'bad', text: data['of'] === 'workflow' ? 'its content is to go' : 'all content about a person is to go' };
+    case 'content.erased':
+      return { tone: 'plain', text: `the keys are destroyed (${number(data['keys'])})` };
     case 'bus.reset':
       return { tone: 'bad', text: 'the bus lost its storage; what was claimed on it is owed again' };
     case 'step.refused':

@@ -1,21 +1,25 @@
-/** `audit export`, `audit verify capsule`, `audit prove`, `audit checkpoint`: what is taken out of the log, with its proof. */
+/** `audit export`, `audit events`, `audit verify capsule`, `audit verify events`, `audit prove`, `audit checkpoint`: what is taken out of the log, with its proof. */
 import {
   type CapsuleReport,
   capsuleLines,
   consistencyProof,
+  type EventFilter,
+  type ExtractReport,
+  extractLines,
   inclusionProof,
   logProofText,
   originOf,
+  type PartitionExtract,
   type VerifierKey,
   verifyCapsule,
+  verifyExtract,
   witnessRequestText,
 } from '@mandate/audit';
-import { partitionOf } from '@mandate/domain';
-import { ProofStore } from '@mandate/event-store';
+import type { ProofStore } from '@mandate/event-store';
 import { createReadStream } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
-import { signedTree, streamPages, treeOver } from './log.ts';
+import { knownPartition, matchingPages, onLog, signedTree, streamPages, treeOver } from './log.ts';
 import { CannotCheck } from './where.ts';
 
 /** Writes the capsule of a stream, whole or not at all, after having checked it as its reader will. */
@@ -53,10 +57,14 @@ async function writeCapsule(
     );
   const checkpoint = await treeOver(store, { incarnation, partition, position: last.position }, key);
   const pages = streamPages(store, partition, stream, end);
+  await writeLines(file, capsuleLines({ stream, partition, log: incarnation, to: end, key, checkpoint, pages }));
+}
+
+async function writeLines(file: string, lines: AsyncIterable<string>): Promise<void> {
   const out = await open(file, 'w', 0o600);
   try {
     let waiting: string[] = [];
-    for await (const line of capsuleLines({ stream, partition, log: incarnation, to: end, key, checkpoint, pages })) {
+    for await (const line of lines) {
       waiting.push(line);
       if (waiting.length < 1_000) continue;
       await out.write(waiting.join(''));
@@ -69,11 +77,54 @@ async function writeCapsule(
   }
 }
 
+/** Writes the events that match, whole or not at all, after having checked the file as its reader will. */
+export async function exportEvents(url: string, key: VerifierKey, filter: EventFilter, file: string): Promise<ExtractReport> {
+  const fresh = `${file}.part`;
+  try {
+    await onLog(url, async (store) => {
+      const { incarnation } = await store.state();
+      await writeLines(
+        fresh,
+        extractLines({ log: incarnation, key, filter, partitions: matchingPartitions(store, incarnation, key, filter) }),
+      );
+    });
+    const report = await readExtract(fresh, key);
+    if (report.finding === undefined) await rename(fresh, file);
+    return report;
+  } finally {
+    await rm(fresh, { force: true });
+  }
+}
+
+async function* matchingPartitions(
+  store: ProofStore,
+  incarnation: string,
+  key: VerifierKey,
+  filter: EventFilter,
+): AsyncIterable<PartitionExtract> {
+  const { partitions } = await store.state();
+  const only = filter.workflow === undefined ? undefined : knownPartition(filter.workflow);
+  for (const { partition } of partitions) {
+    if (only !== undefined && partition !== only) continue;
+    const position = await store.lastMatching(partition, filter);
+    if (position === undefined) continue;
+    const checkpoint = await treeOver(store, { incarnation, partition, position }, key);
+    yield { partition, checkpoint, pages: matchingPages(store, partition, filter) };
+  }
+}
+
 /** Needs nothing but the file. */
-export async function readCapsule(file: string, trusted: VerifierKey | undefined): Promise<CapsuleReport> {
+export const readExtract = (file: string, trusted: VerifierKey | undefined): Promise<ExtractReport> =>
+  readLines(file, (lines) => verifyExtract(lines, trusted));
+
+/** Needs nothing but the file. */
+export const readCapsule = (file: string, trusted: VerifierKey | undefined): Promise<CapsuleReport> =>
+  readLines(file, (lines) => verifyCapsule(lines, trusted));
+
+async function readLines<Report>(file: string, read: (lines: AsyncIterable<string>) => Promise<Report>): Promise<Report> {
   const input = createReadStream(file);
   try {
-    return await verifyCapsule(createInterface({ input, crlfDelay: Infinity }), trusted);
+    return await read(createInterface({ input, crlfDelay: Infinity }));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
     throw new CannotCheck(`${file} cannot be read: ${(error as Error).message}`, { cause: error });
@@ -106,19 +157,4 @@ export function newestCheckpoint(url: string, key: VerifierKey, partition: numbe
       throw new CannotCheck(`the newest checkpoint of partition ${partition} has ${tree.size} events, fewer than ${since}`);
     return witnessRequestText({ old: since, proof: consistencyProof(tree.leaves, since, tree.size), note: tree.note });
   });
-}
-
-async function onLog<Result>(url: string, work: (store: ProofStore) => Promise<Result>): Promise<Result> {
-  const store = await ProofStore.snapshot(url);
-  try {
-    return await work(store);
-  } finally {
-    await store.close();
-  }
-}
-
-function knownPartition(stream: string): number {
-  const partition = partitionOf(stream);
-  if (partition === undefined) throw new CannotCheck(`"${stream}" is no workflow: its id looks like wf_03_ and 26 letters and digits`);
-  return partition;
 }

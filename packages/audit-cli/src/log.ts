@@ -1,9 +1,27 @@
 /** Reading the log for a proof: pages of rows, and the tree that was signed over them. */
 import { type KeptCheckpoint, originOf, sealedLeaves, type SealedLeaves, type VerifierKey } from '@mandate/audit';
-import type { ProofStore, StoredRow } from '@mandate/event-store';
+import { partitionOf } from '@mandate/domain';
+import { ProofStore, type StoredRow, type WantedEvents } from '@mandate/event-store';
 import { CannotCheck } from './where.ts';
 
 const PAGE = 4_000;
+
+/** Works on the log as it stands now; nothing can be written. */
+export async function onLog<Result>(url: string, work: (store: ProofStore) => Promise<Result>): Promise<Result> {
+  const store = await ProofStore.snapshot(url);
+  try {
+    return await work(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** @throws CannotCheck when no stream is called so */
+export function knownPartition(stream: string): number {
+  const partition = partitionOf(stream);
+  if (partition === undefined) throw new CannotCheck(`"${stream}" is no workflow: its id looks like wf_03_ and 26 letters and digits`);
+  return partition;
+}
 
 export async function* partitionPages(store: ProofStore, partition: number): AsyncIterable<readonly StoredRow[]> {
   for (let next = 0; ; ) {
@@ -21,6 +39,16 @@ export async function* streamPages(store: ProofStore, partition: number, stream:
     if (rows.length === 0) return;
     yield rows;
     next = (rows.at(-1)?.version ?? to) + 1;
+  }
+}
+
+/** Events of a partition that match. */
+export async function* matchingPages(store: ProofStore, partition: number, wanted: WantedEvents): AsyncIterable<readonly StoredRow[]> {
+  for (let next = 0; ; ) {
+    const rows = await store.matching(partition, wanted, next, PAGE);
+    if (rows.length === 0) return;
+    yield rows;
+    next = (rows.at(-1)?.position ?? next) + 1;
   }
 }
 

@@ -1,5 +1,6 @@
 export { type CapsuleEvent, type CapsuleReport, type CapsuleSource, capsuleLines, verifyCapsule } from './capsule.ts';
 export { type Checkpoint, openCheckpoint, originOf, parseCheckpoint, signCheckpoint } from './checkpoint.ts';
+export { type EventFilter, type ExtractReport, extractLines, type PartitionExtract, verifyExtract } from './extract.ts';
 export { checkLogProof, logProofText } from './log-proof.ts';
 export { eventIdOf, type LogRow } from './log-rows.ts';
 export { EMPTY_ROOT, Frontier, HASH_BYTES, leafHash, nodeHash } from './merkle.ts';

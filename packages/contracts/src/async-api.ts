@@ -53,6 +53,7 @@ function addressOf(route: Route): string {
     'claim.*.*': subjects.claim(open('workflow'), open('attempt')),
     'ctl.lease.*': subjects.lease(open('router')),
     'ctl.standing': subjects.standing(),
+    'ctl.keys': subjects.keysDestroyed(),
     'ctl.grant.*': subjects.grant(open('runner')),
     'ctl.stop.*': subjects.stop(open('kind') as never),
     'evt.>': subjects.event(PARTITION, open('tenant'), open('workflow'), open('type')),
@@ -113,7 +114,7 @@ function messageNames(route: Route): readonly string[] {
   if (route.message === 'queries') return Object.keys(QUERIES).map((name) => `query.${name}.ask`);
   return route.message.split(', ').map((name) => {
     if (name === 'claim' || name === 'heartbeat') return name;
-    if (name === 'catalog' || name === 'account' || name === 'call') return `${name}.ask`;
+    if (name === 'catalog' || Object.hasOwn(PLAIN, `${name}.ask`)) return `${name}.ask`;
     const type = `mandate.${name}.v1`;
     if (!(type in MESSAGES)) throw new Error(`flow.ts names the message ${name}; there is no type ${type} in TYPES.`);
     return type;

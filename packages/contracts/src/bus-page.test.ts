@@ -34,6 +34,7 @@ test.each([
   'ToolNotAllowed',
   'WorkflowUnknown',
   'WorkflowEnded',
+  'ContentErased',
 ] as const)('%s stands there with its next step', (code) => expect(row(code)).toContain(REFUSALS[code]));
 
 test('every option, its ceiling, every type and every size', () => {
@@ -46,7 +47,16 @@ test('every option, its ceiling, every type and every size', () => {
     deadlineMs: ROOT_CEILING.deadlineMs,
   };
   for (const [option, ceiling] of Object.entries(ceilings)) expect(row(option)).toContain(ceiling.toLocaleString('en'));
-  for (const type of [TYPES.taskSubmit, TYPES.taskCancel, TYPES.taskReceipt, TYPES.taskResult]) expect(page).toContain(type);
+  for (const type of [
+    TYPES.taskSubmit,
+    TYPES.taskCancel,
+    TYPES.taskErase,
+    TYPES.subjectErase,
+    TYPES.subjectReceipt,
+    TYPES.taskReceipt,
+    TYPES.taskResult,
+  ])
+    expect(page).toContain(type);
   expect(page).toContain(
     `${LIMITS.requestBytes / 1024} KiB and nests at most ${LIMITS.jsonDepth} levels; the task has at most ${LIMITS.taskBytes / 1024} KiB`,
   );

@@ -177,6 +177,8 @@ export const EVENT_SCHEMAS = {
   ]),
   'bus.reset': z.object({ incarnation: fact(z.string()) }),
   'cancel.requested': z.object({ request: token, agent: token.optional() }),
+  'erasure.requested': z.object({ request: token, of: fact(z.enum(['workflow', 'data_subject'])) }),
+  'content.erased': z.object({ keys: count }),
   'step.refused': z.object({
     agent: token,
     step: token,

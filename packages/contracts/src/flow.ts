@@ -26,25 +26,25 @@ export interface Route {
 
 export const FLOW: readonly Route[] = [
   {
-    message: 'task.submit, task.cancel, task.top_up',
+    message: 'task.submit, task.cancel, task.top_up, task.erase, data_subject.erase',
     from: ['tenant'],
     to: ['orchestrator'],
     subject: 'task.<tenant>.*',
     over: 'stream',
     stream: 'IN',
-    says: 'do this task; stop it; give it more (from another service; the server maps it into the inbox)',
+    says: 'do this task; stop it; give it more; erase its content, or that of a person (from another service; the server maps it into the inbox)',
   },
   {
-    message: 'task.submit, task.cancel, task.top_up, account.define, account.freeze, account.thaw',
+    message: 'task.submit, task.cancel, task.top_up, task.erase, data_subject.erase, account.define, account.freeze, account.thaw',
     from: ['gateway'],
     to: ['orchestrator'],
     subject: 'in.*.gateway.*',
     over: 'stream',
     stream: 'IN',
-    says: 'do this task; stop that one; give it more; an operator’s budgets, freeze and thaw',
+    says: 'do this task; stop that one; give it more; erase; an operator’s budgets, freeze and thaw',
   },
   {
-    message: 'task.receipt, task.result, account.receipt',
+    message: 'task.receipt, task.result, data_subject.receipt, account.receipt',
     from: ['orchestrator'],
     to: ['gateway', 'tenant'],
     subject: 'out.<tenant>.*',
@@ -115,13 +115,13 @@ export const FLOW: readonly Route[] = [
     says: 'may I start? and how it ended',
   },
   {
-    message: 'lease.ask, lease.settle, lease.answer',
+    message: 'lease.ask, lease.settle, lease.answer, task.erase, parked.retry',
     from: ['orchestrator'],
     to: ['orchestrator'],
     subject: 'in.*.orchestrator.*',
     over: 'stream',
     stream: 'IN',
-    says: 'a workflow’s owner and the owner of its tenant’s account: may it spend this much? what it spent',
+    says: 'a workflow’s owner and the owner of its tenant’s account: may it spend this much? what it spent; erase what is about this person; handle again what was parked',
   },
   {
     message: 'lease.answer',
@@ -138,6 +138,14 @@ export const FLOW: readonly Route[] = [
     subject: 'ctl.standing',
     over: 'told',
     says: 'which accounts are frozen, and which have budgets or slots; again every second',
+  },
+  {
+    message: 'keys.destroyed',
+    from: ['orchestrator'],
+    to: ['orchestrator', 'projector', 'analyzer'],
+    subject: 'ctl.keys',
+    over: 'told',
+    says: 'content was erased: forget these keys, and what is remembered of anybody’s words',
   },
   {
     message: 'attempt.grant',
@@ -181,12 +189,12 @@ export const FLOW: readonly Route[] = [
     says: 'which tools are there?',
   },
   {
-    message: 'account',
+    message: 'account, parked.list, parked.get, parked.decide',
     from: ['gateway'],
     to: ['orchestrator'],
     subject: 'q.orchestrator.>',
     over: 'asked',
-    says: 'how does this account stand?',
+    says: 'how does this account stand? what was parked, and what is to become of it?',
   },
   {
     message: 'catalog, call',
@@ -227,6 +235,11 @@ const MINUTE = 60_000;
 /** Repeated publishes within it are dropped by the server: a saving, never a guarantee, and its memory grows with it. */
 const DUPLICATE_WINDOW_MS = 20_000;
 const GIB = 1024 ** 3;
+/**
+ * Commands hold content, so they do not wait for ever for a worker that never comes. As long as claims, and so longer than
+ * any command can still be run: its attempt was settled long before (`deadlineAt`), and what is owed is dispatched anew.
+ */
+const COMMAND_AGE_MS = 30 * MINUTE;
 
 /** Limits are what one small machine can hold; a cluster raises them by configuration of the server. */
 export const STREAMS: readonly StreamSpec[] = [
@@ -263,7 +276,7 @@ export const STREAMS: readonly StreamSpec[] = [
     discard: 'new',
     maxMessages: 1_000_000,
     maxBytes: 4 * GIB,
-    maxAgeMs: 0,
+    maxAgeMs: COMMAND_AGE_MS,
     duplicateWindowMs: DUPLICATE_WINDOW_MS,
   },
   {
@@ -273,7 +286,7 @@ export const STREAMS: readonly StreamSpec[] = [
     discard: 'new',
     maxMessages: 1_000_000,
     maxBytes: 4 * GIB,
-    maxAgeMs: 0,
+    maxAgeMs: COMMAND_AGE_MS,
     duplicateWindowMs: DUPLICATE_WINDOW_MS,
   },
   {
@@ -283,7 +296,7 @@ export const STREAMS: readonly StreamSpec[] = [
     discard: 'new',
     maxMessages: 1_000_000,
     maxBytes: 4 * GIB,
-    maxAgeMs: 0,
+    maxAgeMs: COMMAND_AGE_MS,
     duplicateWindowMs: DUPLICATE_WINDOW_MS,
   },
   {
@@ -353,6 +366,10 @@ export const TYPES = {
   taskSubmit: 'mandate.task.submit.v1',
   taskCancel: 'mandate.task.cancel.v1',
   taskTopUp: 'mandate.task.top_up.v1',
+  taskErase: 'mandate.task.erase.v1',
+  subjectErase: 'mandate.data_subject.erase.v1',
+  subjectReceipt: 'mandate.data_subject.receipt.v1',
+  keysDestroyed: 'mandate.keys.destroyed.v1',
   taskReceipt: 'mandate.task.receipt.v1',
   taskResult: 'mandate.task.result.v1',
   analyzeRun: 'mandate.analyze.run.v1',
@@ -363,6 +380,7 @@ export const TYPES = {
   attemptGrant: 'mandate.attempt.grant.v1',
   attemptsStop: 'mandate.attempts.stop.v1',
   messageParked: 'mandate.message.parked.v1',
+  parkedRetry: 'mandate.parked.retry.v1',
   leaseAsk: 'mandate.lease.ask.v1',
   leaseAnswer: 'mandate.lease.answer.v1',
   leaseSettle: 'mandate.lease.settle.v1',

@@ -110,8 +110,16 @@ export {
   type WorkerAnswer,
 } from './messages/results.ts';
 export {
+  dataSubject,
+  keysDestroyed,
+  type SubjectErase,
+  subjectErase,
+  type SubjectReceipt,
+  subjectReceipt,
   type TaskCancel,
   taskCancel,
+  type TaskErase,
+  taskErase,
   taskTopUp,
   taskTuning,
   taskOptions,
@@ -123,5 +131,18 @@ export {
   taskSubmit,
   taskText,
 } from './messages/tasks.ts';
+export {
+  parkedDecision,
+  parkedGet,
+  type ParkedItem,
+  parkedItem,
+  type ParkedItemStatus,
+  parkedList,
+  type ParkedRetry,
+  parkedRetry,
+  parkedStatus,
+} from './messages/parked.ts';
+export { moment, type Moment, type StateChange, stateChange, workflowState, type WorkflowStateView } from './messages/workflow-state.ts';
+export { accountDecisionsOf, decisionsOf } from './recorded-decisions.ts';
 export { type InboxAddress, parseInbox, subjects } from './subjects.ts';
 export { accountIdFor, accountPartition, base32, workflowIdFor } from './workflow-id.ts';

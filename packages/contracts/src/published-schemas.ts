@@ -21,9 +21,21 @@ import {
 } from './messages/account.ts';
 import { analyzeCommand, llmCommand, startGrant, stopNotice, toolCommand } from './messages/commands.ts';
 import { heartbeat, modelCatalog, toolCatalog } from './messages/presence.ts';
+import { parkedDecision, parkedGet, parkedItem, parkedList, parkedRetry } from './messages/parked.ts';
 import { QUERIES } from './messages/queries.ts';
 import { attemptResult, attemptStart, messageParked } from './messages/results.ts';
-import { taskCancel, taskReceipt, taskResult, taskSubmit, taskText, taskTopUp } from './messages/tasks.ts';
+import {
+  keysDestroyed,
+  subjectErase,
+  subjectReceipt,
+  taskCancel,
+  taskErase,
+  taskReceipt,
+  taskResult,
+  taskSubmit,
+  taskText,
+  taskTopUp,
+} from './messages/tasks.ts';
 
 export type MessageType = (typeof TYPES)[keyof typeof TYPES];
 
@@ -32,6 +44,10 @@ export const MESSAGES: Readonly<Record<MessageType, z.ZodType>> = {
   [TYPES.taskSubmit]: taskSubmit,
   [TYPES.taskCancel]: taskCancel,
   [TYPES.taskTopUp]: taskTopUp,
+  [TYPES.taskErase]: taskErase,
+  [TYPES.subjectErase]: subjectErase,
+  [TYPES.subjectReceipt]: subjectReceipt,
+  [TYPES.keysDestroyed]: keysDestroyed,
   [TYPES.taskReceipt]: taskReceipt,
   [TYPES.taskResult]: taskResult,
   [TYPES.analyzeRun]: analyzeCommand,
@@ -42,6 +58,7 @@ export const MESSAGES: Readonly<Record<MessageType, z.ZodType>> = {
   [TYPES.attemptGrant]: startGrant,
   [TYPES.attemptsStop]: stopNotice,
   [TYPES.messageParked]: messageParked,
+  [TYPES.parkedRetry]: parkedRetry,
   [TYPES.leaseAsk]: leaseAsk,
   [TYPES.leaseAnswer]: leaseAnswer,
   [TYPES.leaseSettle]: leaseSettle,
@@ -80,6 +97,12 @@ export const PLAIN: Readonly<Record<string, z.ZodType>> = {
   'catalog.models': replyTo(modelCatalog),
   'account.ask': accountQuestion,
   'account.answer': replyTo(accountView),
+  'parked.list.ask': parkedList,
+  'parked.list.answer': replyTo(z.object({ items: z.array(parkedItem) })),
+  'parked.get.ask': parkedGet,
+  'parked.get.answer': replyTo(parkedItem),
+  'parked.decide.ask': parkedDecision,
+  'parked.decide.answer': replyTo(parkedItem),
   'call.ask': directCall,
   'call.answer': replyTo(directAnswer),
   ...Object.fromEntries(

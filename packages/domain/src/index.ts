@@ -1,4 +1,6 @@
+export { type Change, changes } from './changes.ts';
 export { type Decision, nothing, unreachable } from './decider.ts';
+export { type Divergence } from './divergence.ts';
 export {
   type Account,
   evolveAccount,
@@ -24,7 +26,7 @@ export type {
   Settlement,
 } from './account/events.ts';
 export { dueOf, nextDue } from './account/pending.ts';
-export { type RecordedAccountDecision, replayAccount } from './account/replay.ts';
+export { type DecideAccount, type RecordedAccountDecision, redecideAccount, replayAccount } from './account/replay.ts';
 export { askedInText, MAX_ASK_LENGTH, MAX_ASKS, MAX_QUESTION_LENGTH, type TextAsk } from './agents/asked-in-text.ts';
 export { fingerprintWords } from './agents/fingerprint-words.ts';
 export { castRole, type CastRole, isFreeName, type NamedAgent } from './agents/named-agents.ts';
@@ -156,7 +158,8 @@ export {
   type TextRef,
 } from './workflow/steps.ts';
 export type { Circumstances, Environment, WorkflowInput } from './workflow/inputs.ts';
-export { type RecordedDecision, replay, type Replay } from './workflow/replay.ts';
+export { type Decide, type RecordedDecision, redecide, type Redecision, replay, type Replay } from './workflow/replay.ts';
+export { type AgentState, type MandateState, stateOf, type WorkflowState } from './workflow/state-view.ts';
 export { type DueTimer, pending, type Pending } from './workflow/pending.ts';
 export type {
   AnalysisFacts,
@@ -173,4 +176,15 @@ export type {
   StepKind,
   Usage,
 } from './workflow/steps.ts';
-export { ABSENT, type Agent, evolve, isOpen, isWithin, type OpenStep, type Phase, rootOf, type Workflow } from './workflow/workflow.ts';
+export {
+  ABSENT,
+  type Agent,
+  evolve,
+  isOpen,
+  isUnfinished,
+  isWithin,
+  type OpenStep,
+  type Phase,
+  rootOf,
+  type Workflow,
+} from './workflow/workflow.ts';

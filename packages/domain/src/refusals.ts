@@ -37,6 +37,7 @@ export const REFUSALS = {
   BudgetsInvalid: 'Send the whole list of budgets: one per scope (tenant, key:<id>, model:<name>) and period, in whole micro-USD.',
   NotResumable: 'Submit the task again; only tasks that ran out of budget or time can be topped up.',
   WorkflowUnknown: 'Check the workflow id; it may belong to another tenant.',
+  ContentErased: 'Submit the task again with a new request id (over HTTP: a new Idempotency-Key); what was erased does not come back.',
   WorkflowEnded: 'The workflow has already ended; read its result instead.',
   AttemptNotLive: 'Do not run this attempt; it was settled or never existed.',
 } as const;

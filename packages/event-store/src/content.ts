@@ -2,23 +2,26 @@ import pg from 'pg';
 import { unseal } from './content-cipher.ts';
 import { DataKeys } from './data-keys.ts';
 import { translate } from './failures.ts';
+import type { MasterKeys } from './master-keys.ts';
 import { partitionOf } from '@mandate/domain';
 
 /** Reads content of events; for the read side, which holds no other part of the store. */
 export interface ContentReader {
   /** Decrypted content by `<stream>/<version>`. What is missing has none, or was erased. */
   read(rows: readonly { readonly stream: string; readonly version: number }[]): Promise<ReadonlyMap<string, unknown>>;
+  /** These keys were destroyed: nothing is opened with them any more. */
+  forget(keys: readonly string[]): void;
   close(): Promise<void>;
 }
 
 export async function openContent(options: {
   readonly databaseUrl: string;
   readonly keysUrl: string;
-  readonly masterKeyFile: string;
+  readonly masterKeys: MasterKeys;
   readonly onError?: (error: Error) => void;
 }): Promise<ContentReader> {
   const report = options.onError === undefined ? {} : { onError: options.onError };
-  const keys = await DataKeys.open({ url: options.keysUrl, masterKeyFile: options.masterKeyFile, ...report });
+  const keys = await DataKeys.open({ url: options.keysUrl, masterKeys: options.masterKeys, ...report });
   const pool = new pg.Pool({
     connectionString: options.databaseUrl,
     max: 4,
@@ -43,6 +46,7 @@ export async function openContent(options: {
         found.rows.map((row) => ({ stream: row.stream_id, version: row.version, keyId: row.key_id, body: row.body })),
       );
     },
+    forget: (ids) => keys.forget(ids),
     close: async () => {
       await Promise.all([pool.end(), keys.close()]);
     },
@@ -58,7 +62,7 @@ export const aboutEvent = (stream: string, version: number): string => `${stream
  */
 export class SealedWords {
   readonly #stream: string;
-  readonly #keys: ReadonlyMap<string, Buffer>;
+  #keys: ReadonlyMap<string, Buffer>;
   readonly #sealed: Map<number, { readonly keyId: string; readonly body: Buffer }>;
   readonly #opened = new Map<number, unknown>();
 
@@ -85,6 +89,13 @@ export class SealedWords {
 
   set(version: number, content: unknown): void {
     this.#opened.set(version, content);
+  }
+
+  /** They were erased. */
+  forget(): void {
+    this.#keys = new Map();
+    this.#sealed.clear();
+    this.#opened.clear();
   }
 }
 

@@ -43,6 +43,8 @@ export interface StoredAccount {
 export interface TakenPartition {
   readonly partition: number;
   readonly epoch: number;
+  /** Of the log that it was taken in. Another one ends the epoch. */
+  readonly incarnation: string;
   readonly nextPosition: number;
   readonly publishedPosition: number;
 }
@@ -56,7 +58,43 @@ export interface ParkedMessage {
   readonly sha256: string;
   readonly keyId: string;
   readonly body: Buffer;
+  readonly traceparent?: string | undefined;
+  /** Of a command: as it was sent with it. */
+  readonly signature?: string | undefined;
+  /** Whether the body is all of it. @default true */
+  readonly whole?: boolean;
 }
+
+export type ParkedStatus = 'parked' | 'retrying' | 'retried' | 'abandoned';
+
+/** A row of `es.parked`; times are epoch ms. */
+export interface ParkedRow {
+  readonly id: number;
+  readonly service: string;
+  readonly tenant: string | null;
+  readonly subject: string;
+  readonly reason: string;
+  readonly detail: string;
+  /** Of the message: equal ones of a tenant have the same. */
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly whole: boolean;
+  readonly traceparent: string | null;
+  readonly signature: string | null;
+  readonly status: ParkedStatus;
+  /** How often it could not be handled. */
+  readonly attempts: number;
+  readonly at: number;
+  readonly lastAt: number;
+  readonly decidedBy: string | null;
+  readonly decidedAt: number | null;
+}
+
+/** A sealed body is longer than its words by nonce and tag. */
+const PARKED_COLUMNS = `id::int, service, tenant_id as tenant, subject, reason, detail, sha256 as digest, length(body) - 28 as size, whole, traceparent,
+  signature, status, attempts, at_ms::float8 as at, last_ms::float8 as "lastAt", decided_by as "decidedBy", decided_ms::float8 as "decidedAt"`;
+const NOW_MS = 'floor(extract(epoch from clock_timestamp()) * 1000)';
 
 /** Planning the append anew for every batch costs more than running it; measured in docs/decisions. No compilation either. */
 const OPTIONS = '-c plan_cache_mode=force_generic_plan -c jit=off';
@@ -246,6 +284,28 @@ export class EventLog {
     }));
   }
 
+  /** The keys that the content of a stream is encrypted with. */
+  async keysOf(partition: number, stream: string): Promise<readonly string[]> {
+    const rows = await this.#query<{ key_id: string }>(
+      { name: 'keys-of', text: 'select distinct key_id from es.content where p = $1 and stream_id = $2' },
+      [partition, stream],
+    );
+    return rows.map((row) => row.key_id);
+  }
+
+  /** Workflows whose content the log says is erased, and the keys that it was encrypted with: none of them may exist. */
+  async erased(): Promise<{ readonly workflows: readonly string[]; readonly keys: readonly string[] }> {
+    const rows = await this.#query<{ stream_id: string; keys: string[] }>(
+      {
+        name: 'erased',
+        text: `select e.stream_id, array(select distinct c.key_id from es.content c where c.p = e.p and c.stream_id = e.stream_id) as keys
+          from es.event e where e.type = 'content.erased'`,
+      },
+      [],
+    );
+    return { workflows: rows.map((row) => row.stream_id), keys: rows.flatMap((row) => row.keys) };
+  }
+
   /** Events of one partition from a position on, as they are stored. */
   async readPositions(
     partition: number,
@@ -259,20 +319,15 @@ export class EventLog {
     return rows.map((row) => ({ position: Number(row.pos), envelope: row.envelope }));
   }
 
-  async incarnation(): Promise<string> {
-    const [row] = await this.#query<{ incarnation: string }>({ name: 'incarnation', text: 'select incarnation from es.log' }, []);
-    if (row === undefined) throw new Error('es.log is empty: run the migrations.');
-    return row.incarnation;
-  }
-
   async takePartitions(owner: string, ttlMs: number, wanted: number): Promise<readonly TakenPartition[]> {
-    const rows = await this.#query<{ p: number; epoch: string; next_pos: string; published_pos: string }>(
-      { name: 'take', text: "select * from es.take_partitions($1, $2 * interval '1 ms', $3)" },
+    const rows = await this.#query<{ p: number; epoch: string; next_pos: string; published_pos: string; incarnation: string }>(
+      { name: 'take', text: "select t.*, l.incarnation from es.log l, es.take_partitions($1, $2 * interval '1 ms', $3) t" },
       [owner, ttlMs, wanted],
     );
     return rows.map((row) => ({
       partition: row.p,
       epoch: Number(row.epoch),
+      incarnation: row.incarnation,
       nextPosition: Number(row.next_pos),
       publishedPosition: Number(row.published_pos),
     }));
@@ -314,13 +369,75 @@ export class EventLog {
     );
   }
 
+  /** The same message parked again is the same row, once more to be decided about. */
   async park(message: ParkedMessage): Promise<void> {
     await this.#query(
       {
         name: 'park',
-        text: 'insert into es.parked (service, tenant_id, subject, reason, detail, sha256, key_id, body) values ($1,$2,$3,$4,$5,$6,$7,$8) on conflict do nothing',
+        text: `insert into es.parked as p (service, tenant_id, subject, reason, detail, sha256, key_id, body, traceparent, signature, whole)
+          values ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11) on conflict (sha256, subject) do update set attempts = p.attempts + 1, status = 'parked',
+          reason = excluded.reason, detail = excluded.detail, key_id = excluded.key_id, body = excluded.body, traceparent = excluded.traceparent,
+          signature = excluded.signature, whole = excluded.whole, last_ms = ${NOW_MS}`,
       },
-      [message.service, message.tenant, message.subject, message.reason, message.detail, message.sha256, message.keyId, message.body],
+      [
+        ...[message.service, message.tenant, message.subject, message.reason, message.detail, message.sha256, message.keyId, message.body],
+        ...[message.traceparent ?? null, message.signature ?? null, message.whole ?? true],
+      ],
+    );
+  }
+
+  /** Newest first. `tenant` null: of all of them; `before`: those after the page that ended there. */
+  async parked(ask: {
+    readonly tenant: string | null;
+    readonly status: ParkedStatus | null;
+    readonly before: { readonly at: number; readonly id: number } | null;
+    readonly limit: number;
+  }): Promise<readonly ParkedRow[]> {
+    return this.#query<ParkedRow>(
+      {
+        name: 'parked',
+        text: `select ${PARKED_COLUMNS} from es.parked where ($1::text is null or tenant_id = $1) and ($2::text is null or status = $2)
+          and ($3::bigint is null or (at_ms, id) < ($3, $4)) order by at_ms desc, id desc limit $5`,
+      },
+      [ask.tenant, ask.status, ask.before?.at ?? null, ask.before?.id ?? 0, ask.limit],
+    );
+  }
+
+  async parkedMessage(id: number): Promise<(ParkedRow & { readonly keyId: string; readonly body: Buffer }) | undefined> {
+    const [row] = await this.#query<ParkedRow & { keyId: string; body: Buffer }>(
+      { name: 'parked-message', text: `select ${PARKED_COLUMNS}, key_id as "keyId", body from es.parked where id = $1` },
+      [id],
+    );
+    return row;
+  }
+
+  /** Moves a parked message on, if it is in one of the states `from` after `attempts` failures. @returns whether it was */
+  async decideParked(
+    id: number,
+    attempts: number,
+    from: readonly ParkedStatus[],
+    to: { readonly status: ParkedStatus; readonly by?: string },
+  ): Promise<boolean> {
+    const rows = await this.#query<{ id: string }>(
+      {
+        name: 'parked-decide',
+        text: `update es.parked set status = $4, decided_by = coalesce($5, decided_by), decided_ms = case when $5 is null then decided_ms else ${NOW_MS} end
+          where id = $1 and attempts = $2 and status = any ($3) returning id`,
+      },
+      [id, attempts, from, to.status, to.by ?? null],
+    );
+    return rows.length === 1;
+  }
+
+  /** A retry that could not be handled either. Nothing when it was said before. */
+  async parkAgain(id: number, attempts: number, why: { readonly reason: string; readonly detail: string }): Promise<void> {
+    await this.#query(
+      {
+        name: 'park-again',
+        text: `update es.parked set status = 'parked', attempts = attempts + 1, reason = $3, detail = $4, last_ms = ${NOW_MS}
+          where id = $1 and attempts = $2 and status = 'retrying'`,
+      },
+      [id, attempts, why.reason, why.detail],
     );
   }
 

@@ -39,6 +39,30 @@ export interface PartitionHead {
   readonly sealed: number;
 }
 
+/** Which events are asked for: everything that is given must hold. Times are epoch ms, both ends included. */
+export interface WantedEvents {
+  readonly workflow?: string;
+  readonly tenant?: string;
+  readonly types?: readonly string[];
+  readonly since?: number;
+  readonly until?: number;
+}
+
+/** A stream and the version of its last event. */
+export interface StreamHead {
+  readonly partition: number;
+  readonly stream: string;
+  readonly version: number;
+}
+
+/** A log that was made of another one by a restore, and how many events of a partition it took over. */
+export interface Lineage {
+  readonly incarnation: string;
+  readonly before: string;
+  readonly partition: number;
+  readonly kept: number;
+}
+
 /** The log as its auditors read it, and its signed checkpoints: added to by one role, changed by nobody. */
 export class ProofStore {
   readonly #database: Pick<pg.Pool, 'query' | 'end'>;
@@ -122,12 +146,47 @@ export class ProofStore {
     return this.#rows('e.p = $1 and e.stream_id = $2 and e.version >= $3 order by e.version limit $4', [partition, stream, from, limit]);
   }
 
+  /** Events of a partition that match, from a position on. */
+  async matching(partition: number, wanted: WantedEvents, from: number, limit: number): Promise<readonly StoredRow[]> {
+    return this.#rows(`${MATCHES} and e.pos >= $7 order by e.pos limit $8`, [partition, ...valuesOf(wanted), from, limit]);
+  }
+
+  /** The last position of a partition that matches, or undefined when none does. */
+  async lastMatching(partition: number, wanted: WantedEvents): Promise<number | undefined> {
+    const [row] = await this.#query<{ pos: string }>(`select e.pos from es.event e where ${MATCHES} order by e.pos desc limit 1`, [
+      partition,
+      ...valuesOf(wanted),
+    ]);
+    return row === undefined ? undefined : Number(row.pos);
+  }
+
   /** Stream → its version, as the log says it. */
   async versions(partition: number): Promise<ReadonlyMap<string, number>> {
     const rows = await this.#query<{ stream_id: string; version: number }>('select stream_id, version from es.stream where p = $1', [
       partition,
     ]);
     return new Map(rows.map((row) => [row.stream_id, row.version]));
+  }
+
+  /** The streams that were appended to last, the latest first. */
+  async latest(limit: number): Promise<readonly StreamHead[]> {
+    return this.#query<StreamHead>(
+      `select s.p as partition, s.stream_id as stream, s.version
+       from es.stream s join es.event e on e.p = s.p and e.stream_id = s.stream_id and e.version = s.version
+       order by e.at desc, s.stream_id limit $1`,
+      [limit],
+    );
+  }
+
+  /** Every restore that this log, and those that it was made of, went through. */
+  async lineage(): Promise<readonly Lineage[]> {
+    const [known] = await this.#query<{ there: boolean }>("select to_regclass('proof.lineage') is not null as there", []);
+    if (known?.there !== true) return [];
+    const rows = await this.#query<{ incarnation: string; before: string; p: number; kept: string }>(
+      'select incarnation, before, p, kept from proof.lineage order by incarnation, p',
+      [],
+    );
+    return rows.map(({ incarnation, before, p, kept }) => ({ incarnation, before, partition: p, kept: Number(kept) }));
   }
 
   async close(): Promise<void> {
@@ -171,6 +230,18 @@ export class ProofStore {
     }
   }
 }
+
+const MATCHES = `e.p = $1 and ($2::text is null or e.stream_id = $2) and ($3::text is null or e.tenant_id = $3)
+  and ($4::text[] is null or e.type = any($4))
+  and ($5::bigint is null or e.at >= to_timestamp($5 / 1000.0)) and ($6::bigint is null or e.at <= to_timestamp($6 / 1000.0))`;
+
+const valuesOf = ({ workflow, tenant, types, since, until }: WantedEvents): readonly unknown[] => [
+  workflow ?? null,
+  tenant ?? null,
+  types ?? null,
+  since ?? null,
+  until ?? null,
+];
 
 const settings = (url: string): pg.ClientConfig => ({
   connectionString: url,

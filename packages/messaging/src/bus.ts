@@ -25,12 +25,14 @@ export class Bus {
   readonly apiPrefix: string;
   readonly #publisher: Publisher;
   readonly #background: Promise<void>[] = [];
+  readonly #onStatus: BusOptions['onStatus'];
 
   private constructor(nc: NatsConnection, options: BusOptions) {
     this.nc = nc;
     this.apiPrefix = options.apiPrefix ?? API_PREFIX;
     this.js = jetstream(nc, { apiPrefix: this.apiPrefix });
     this.#publisher = new Publisher(nc);
+    this.#onStatus = options.onStatus;
     this.#background.push(this.#watchStatus(options));
   }
 
@@ -77,7 +79,8 @@ export class Bus {
       queue,
       callback: (error, message) => {
         if (error !== null) return;
-        handler(message)
+        Promise.resolve(message)
+          .then(handler)
           // An answer beyond the server's max_payload is refused by `respond`: that too is a failure of the handler.
           .then((value) => message.respond(JSON.stringify(value)))
           .catch(() =>
@@ -98,9 +101,17 @@ export class Bus {
     return { stop: () => subscription.unsubscribe() };
   }
 
-  /** Listens to core messages. The handler must not be async. */
+  /** Listens to core messages. The handler must not be async. One that throws loses its message and nothing else. */
   listen(subject: string, handler: (message: Msg) => void): { stop(): void } {
-    const subscription = this.nc.subscribe(subject, { callback: (error, message) => (error === null ? handler(message) : undefined) });
+    const heard = (message: Msg): void => {
+      try {
+        handler(message);
+      } catch (error) {
+        // What is thrown into the client ends its connection, and its words may be somebody's.
+        this.#onStatus?.({ type: 'handler failed', detail: `${subject}: ${(error as Error).name}` });
+      }
+    };
+    const subscription = this.nc.subscribe(subject, { callback: (error, message) => (error === null ? heard(message) : undefined) });
     return { stop: () => subscription.unsubscribe() };
   }
 

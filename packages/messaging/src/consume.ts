@@ -47,10 +47,10 @@ export function consume(bus: Bus, options: ConsumeOptions): Consumption {
   let roomForOne: (() => void) | undefined;
 
   const signals = setInterval(() => {
-    const due = Date.now() - options.ackWaitMs / 3;
+    const due = performance.now() - options.ackWaitMs / 3;
     for (const entry of running.values()) {
       if (entry.lastSignal > due) continue;
-      entry.lastSignal = Date.now();
+      entry.lastSignal = performance.now();
       entry.message.working();
     }
   }, options.ackWaitMs / 4).unref();
@@ -88,7 +88,7 @@ export function consume(bus: Bus, options: ConsumeOptions): Consumption {
   };
 
   const run = (message: JsMsg): void => {
-    const entry: Running = { message, lastSignal: Date.now(), done: Promise.resolve() };
+    const entry: Running = { message, lastSignal: performance.now(), done: Promise.resolve() };
     running.set(message.seq, entry);
     entry.done = options
       .handle(deliveryOf(entry))

@@ -51,7 +51,7 @@ export class Publisher {
     if (this.#waiting.size >= WINDOW) await new Promise<void>((go) => this.#queue.push(go));
     return new Promise((resolve, reject) => {
       const token = (this.#next++).toString(36);
-      this.#waiting.set(token, { subject, since: Date.now(), resolve, reject });
+      this.#waiting.set(token, { subject, since: performance.now(), resolve, reject });
       this.#sweep ??= setInterval(() => this.#giveUp(), 500).unref();
       try {
         this.#nc.publish(subject, body, { reply: `${this.#inbox}.${token}`, ...headersOf(options) });
@@ -111,7 +111,7 @@ export class Publisher {
   }
 
   #giveUp(): void {
-    const before = Date.now() - ANSWER_WITHIN_MS;
+    const before = performance.now() - ANSWER_WITHIN_MS;
     for (const [token, waiting] of this.#waiting) {
       if (waiting.since > before) break;
       this.#settle(token);

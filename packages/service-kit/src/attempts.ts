@@ -110,7 +110,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
     registers: [context.metrics],
   });
   const key = (workflow: string, attempt: string): string => `${workflow}/${attempt}`;
-  let incarnation = { value: '', at: 0 };
+  let incarnation = { value: '', at: -Infinity };
   /** Analyses cost nothing. */
   const standings = options.kind === 'analyze' ? undefined : new Standings(bus);
 
@@ -332,6 +332,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
     parkedCount.inc({ reason });
     const [, , partition, tenant] = delivery.subject.split('.');
     const bytesSha256 = createHash('sha256').update(delivery.bytes).digest('hex');
+    const signature = delivery.header(SIGNATURE_HEADER)?.slice(0, 200);
     const data = {
       service,
       tenant: tenant ?? null,
@@ -339,6 +340,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
       reason,
       detail,
       bytesSha256,
+      ...(signature === undefined ? {} : { signature }),
       // As much as a message can carry beside the rest; the hash is of the whole.
       body: Buffer.from(delivery.bytes.subarray(0, LIMITS.messageBytes / 2)).toString('base64'),
     };
@@ -371,8 +373,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
   }
 
   async function currentBus(wanted: string): Promise<string> {
-    if (incarnation.value !== wanted || Date.now() - incarnation.at > 1_000)
-      incarnation = { value: await bus.incarnation(), at: Date.now() };
+    if (incarnation.value !== wanted || performance.now() - incarnation.at > 1_000)
+      incarnation = { value: await bus.incarnation(), at: performance.now() };
     return incarnation.value;
   }
 

@@ -5,20 +5,20 @@ import type { Bus } from '@mandate/messaging';
 export const HEARTBEAT_MS = 500;
 export const GONE_AFTER_MS = 3 * HEARTBEAT_MS;
 
-/** Who is there, from heartbeats. */
+/** Who is there, from heartbeats. How long ago somebody was heard is not measured by the wall clock, which may be set. */
 export class Presence {
   readonly #seen = new Map<string, { readonly beat: Heartbeat; readonly at: number }>();
   readonly #listeners: ((beat: Heartbeat) => void)[] = [];
   /** Since when this process has heard heartbeats (its own at least) without a gap. */
-  #since = Date.now();
-  #lastHeard = Date.now();
+  #since = performance.now();
+  #lastHeard = performance.now();
   readonly #subscription: { stop(): void };
 
   constructor(bus: Bus) {
     this.#subscription = bus.listen('hb.>', (message) => {
       const parsed = heartbeat.safeParse(safeJson(message.string()));
       if (!parsed.success) return;
-      const now = Date.now();
+      const now = performance.now();
       if (now - this.#lastHeard > GONE_AFTER_MS) this.#since = now;
       this.#lastHeard = now;
       this.#seen.set(parsed.data.instance, { beat: parsed.data, at: now });
@@ -29,7 +29,7 @@ export class Presence {
   /** `unknown` while this process has not listened for long enough to tell: after its start, a broken connection, a stall. */
   state(instance: string): 'alive' | 'gone' | 'unknown' {
     const seen = this.#seen.get(instance);
-    const now = Date.now();
+    const now = performance.now();
     if (seen !== undefined && now - seen.at < GONE_AFTER_MS) return seen.beat.leaving ? 'gone' : 'alive';
     const deaf = now - this.#lastHeard > GONE_AFTER_MS || now - this.#since < GONE_AFTER_MS;
     return deaf ? 'unknown' : 'gone';
@@ -37,7 +37,7 @@ export class Presence {
 
   /** The latest heartbeat of every instance of a service; silent ones are forgotten after a minute. */
   of(service: ServiceName): readonly { readonly beat: Heartbeat; readonly silentMs: number }[] {
-    const now = Date.now();
+    const now = performance.now();
     for (const [instance, { at }] of this.#seen) if (now - at > 60_000) this.#seen.delete(instance);
     return [...this.#seen.values()].filter(({ beat }) => beat.service === service).map(({ beat, at }) => ({ beat, silentMs: now - at }));
   }

@@ -14,7 +14,7 @@ it('gives the answer that would be given anew, whatever came before (D15)', () =
   fc.assert(
     fc.property(fc.array(task, { minLength: 1, maxLength: 30 }), fc.constantFrom(50, 500, 100_000), (tasks, mostCharacters) => {
       const analyze = rememberedAnalyses(mostCharacters);
-      for (const text of [...tasks, ...tasks]) expect(analyze(text)).toEqual(analysisAnswer(analyzeTask(text)));
+      for (const text of [...tasks, ...tasks]) expect(analyze.of(text)).toEqual(analysisAnswer(analyzeTask(text)));
     }),
     { numRuns: 50 },
   );
@@ -22,8 +22,16 @@ it('gives the answer that would be given anew, whatever came before (D15)', () =
 
 it('remembers: a text that fits is analysed once', () => {
   const analyze = rememberedAnalyses(100);
-  expect(analyze('List the files')).toBe(analyze('List the files'));
-  analyze('x'.repeat(200));
-  analyze('y'.repeat(90));
-  expect(analyze('x'.repeat(200))).not.toBe(analyze('x'.repeat(200)));
+  expect(analyze.of('List the files')).toBe(analyze.of('List the files'));
+  analyze.of('x'.repeat(200));
+  analyze.of('y'.repeat(90));
+  expect(analyze.of('x'.repeat(200))).not.toBe(analyze.of('x'.repeat(200)));
+});
+
+it('forgets all of it when something was erased', () => {
+  const analyze = rememberedAnalyses();
+  const before = analyze.of('List the files');
+  analyze.forget();
+  expect(analyze.of('List the files')).not.toBe(before);
+  expect(analyze.of('List the files')).toEqual(before);
 });

@@ -1,4 +1,4 @@
-import { analyzeCommand, TYPES } from '@mandate/contracts';
+import { analyzeCommand, subjects, TYPES } from '@mandate/contracts';
 import { serveAttempts, type ServiceContext, type ServiceDefinition, type Working } from '@mandate/service-kit';
 import { z } from 'zod';
 import { rememberedAnalyses } from './remembered-analysis.ts';
@@ -25,11 +25,15 @@ function start(context: ServiceContext<z.infer<typeof config>>): Working {
     commandKey: context.config.COMMAND_KEY,
     concurrency: context.config.ANALYZER_CONCURRENCY,
     guard: () => 'none',
-    run: (command) => Promise.resolve(analyze(command.body.task)),
+    run: (command) => Promise.resolve(analyze.of(command.body.task)),
   });
+  const erasing = context.bus.listen(subjects.keysDestroyed(), () => analyze.forget());
   return {
     ready: () => ({ ok: true, missing: [] }),
     inFlight: () => attempts.inFlight,
-    stop: () => attempts.stop(20_000),
+    stop: () => {
+      erasing.stop();
+      return attempts.stop(20_000);
+    },
   };
 }

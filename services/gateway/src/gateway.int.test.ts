@@ -4,7 +4,7 @@ import { request as httpRequest } from 'node:http';
 import { type AddressInfo, createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { partitionOf } from '@mandate/domain';
+import { ABSENT, partitionOf, stateOf } from '@mandate/domain';
 import { CONSUMERS, parseInbox, subjects, type TaskDetail, type TimelineEvent, TYPES, workflowIdFor } from '@mandate/contracts';
 import { Bus, consume, type Consumption } from '@mandate/messaging';
 import { type RunningService, startService } from '@mandate/service-kit';
@@ -112,6 +112,9 @@ async function answerQuery(
     agent?: string;
     since?: number;
     types?: string[];
+    moment?: { version?: number; at?: number };
+    from?: object;
+    to?: object;
   },
 ): Promise<unknown> {
   const task = tasks.get(ask.workflow);
@@ -123,19 +126,41 @@ async function answerQuery(
   if (name === 'agents.get') {
     const agent = exampleAgents.find((each) => each.agent === ask.agent);
     if (agent === undefined) return problem('AgentUnknown');
-    return { ok: true, value: { ...agent, workflow: ask.workflow, task: 'Find sources.', answerText: 'Here.' } };
+    return { ok: true, value: { ...agent, workflow: ask.workflow, task: 'Find sources.', answerText: 'Here.', erasedAt: null } };
   }
-  if (name === 'contributions.list') return { ok: true, value: { items: [] } };
+  if (name === 'contributions.list') return { ok: true, value: { items: [], erasedAt: null } };
   if (name === 'decision.get')
     return { ok: true, value: { workflow: ask.workflow, agent: ask.agent, decision: null, fallbacks: [], analysis: null } };
+  if (name === 'state.get' || name === 'state.diff') return stateAnswer(name, ask);
   if (name === 'tasks.get') return { ok: true, value: task.detail };
   pagesAsked++;
   const after = task.events.filter((event) => event.version > ask.after);
   const found = after.filter((event) => (ask.types ?? [event.type]).includes(event.type));
   const items = found.slice(0, ask.limit);
   const upTo = found.length < ask.limit ? task.events.length : (items.at(-1)?.version ?? ask.after);
-  return { ok: true, value: { items, version: task.events.length, upTo, ended: task.ended, resumable: task.detail.resumable } };
+  return {
+    ok: true,
+    value: { items, version: task.events.length, upTo, ended: task.ended, resumable: task.detail.resumable, erasedAt: null },
+  };
 }
+
+/** What was asked for stands in the answer. */
+function stateAnswer(
+  name: string,
+  { workflow, moment, from, to }: { workflow: string; moment?: Asked; from?: object; to?: object },
+): unknown {
+  if (name === 'state.diff') {
+    const changes = [
+      { path: '/asked', from, to },
+      { path: '/phase', to: 'running' },
+    ];
+    return { ok: true, value: { workflow, newest: 9, from: 1, to: 2, changes } };
+  }
+  if (moment?.version === 10) return problem('VersionUnknown');
+  if (moment?.version === 11) return problem('TooManyEvents');
+  return { ok: true, value: { workflow, newest: 9, state: { ...stateOf(ABSENT), at: moment?.at ?? 0, version: moment?.version ?? 9 } } };
+}
+type Asked = { version?: number; at?: number };
 
 const noStats = {
   tasks: 0,
@@ -174,6 +199,7 @@ function detailOf(workflow: string, change: Partial<TaskDetail> = {}): TaskDetai
     answer: null,
     mandate: null,
     resumable: false,
+    erasedAt: null,
     ...change,
   };
 }
@@ -371,7 +397,18 @@ test('a foreign Host is refused, and what is not HTTP gets a problem', async () 
 test('another tenant’s workflow does not exist', async () => {
   const { workflow } = known('secret-one');
   expect((await call(`/api/v1/tasks/${workflow}`)).status).toBe(200);
-  for (const path of ['', '/events', '/llm-calls', '/tool-calls', '/agents', '/agents/a0', '/contributions', '/decision'])
+  for (const path of [
+    '',
+    '/events',
+    '/llm-calls',
+    '/tool-calls',
+    '/agents',
+    '/agents/a0',
+    '/contributions',
+    '/decision',
+    '/state',
+    '/state-diff?from=1&to=2',
+  ])
     expect((await call(`/api/v1/tasks/${workflow}${path}`, { tenant: 'globex' })).status).toBe(404);
   expect((await call(`/api/v1/tasks/${workflow}/events`, { tenant: 'globex', headers: { accept: 'text/event-stream' } })).status).toBe(404);
 });
@@ -390,6 +427,40 @@ test('cancelling says what becomes of the task, and why not', async () => {
   ] as const) {
     receiptOf = (seen) => ({ request: seen.event.subject, accepted: false, code, message: 'no', next: 'x' });
     expect((await post(`/api/v1/tasks/${workflow}/cancel`, {})).status).toBe(status);
+  }
+});
+
+test('the state of a task at a version or an instant, and what changed between two', async () => {
+  const { workflow } = known('with-states');
+  const get = async (query: string) => (await jsonOf(call(`/api/v1/tasks/${workflow}/${query}`))) as { data?: unknown; code?: string };
+  expect(await get('state')).toMatchObject({ data: { workflowId: workflow, newest: 9, state: { version: 9, phase: 'absent' } } });
+  expect(await get('state?version=4')).toMatchObject({ data: { state: { version: 4 } } });
+  expect(await get('state?at=2026-11-21T14:00:00.5Z')).toMatchObject({ data: { state: { at: Date.UTC(2026, 10, 21, 14, 0, 0, 500) } } });
+  const at = encodeURIComponent('2026-11-21T14:00:00+02:00');
+  expect(await get(`state-diff?from=3&to=${at}`)).toEqual({
+    data: {
+      workflowId: workflow,
+      newest: 9,
+      from: 1,
+      to: 2,
+      changes: [
+        { path: '/asked', from: { version: 3 }, to: { at: Date.UTC(2026, 10, 21, 12) } },
+        { path: '/phase', to: 'running' },
+      ],
+    },
+  });
+  for (const [query, status, code] of [
+    ['state?version=10', 404, 'VersionUnknown'],
+    ['state?version=11', 422, 'TooManyEvents'],
+    ['state?version=1&at=2026-11-21T14:00:00Z', 400, 'QueryInvalid'],
+    ['state?version=0', 400, 'RequestInvalid'],
+    ['state?at=yesterday', 400, 'RequestInvalid'],
+    ['state-diff?from=1', 400, 'RequestInvalid'],
+    ['state-diff?from=1&to=soon', 400, 'RequestInvalid'],
+  ] as const) {
+    const answer = await call(`/api/v1/tasks/${workflow}/${query}`);
+    expect(answer.status, query).toBe(status);
+    expect(await answer.json()).toMatchObject({ code });
   }
 });
 
@@ -622,11 +693,16 @@ test('the document of the doors is OpenAPI 3.1 and names every route', async () 
     '/api/v1/account/freeze',
     '/api/v1/account/thaw',
     '/api/v1/autonomous/execute',
+    '/api/v1/data-subjects/erase',
     '/api/v1/delegation-stats',
     '/api/v1/model-calls',
     '/api/v1/models',
     '/api/v1/operator/freeze',
     '/api/v1/operator/thaw',
+    '/api/v1/parked',
+    '/api/v1/parked/{id}',
+    '/api/v1/parked/{id}/abandon',
+    '/api/v1/parked/{id}/retry',
     '/api/v1/roles',
     '/api/v1/status',
     '/api/v1/tasks',
@@ -636,8 +712,11 @@ test('the document of the doors is OpenAPI 3.1 and names every route', async () 
     '/api/v1/tasks/{id}/cancel',
     '/api/v1/tasks/{id}/contributions',
     '/api/v1/tasks/{id}/decision',
+    '/api/v1/tasks/{id}/erase',
     '/api/v1/tasks/{id}/events',
     '/api/v1/tasks/{id}/llm-calls',
+    '/api/v1/tasks/{id}/state',
+    '/api/v1/tasks/{id}/state-diff',
     '/api/v1/tasks/{id}/tool-calls',
     '/api/v1/tasks/{id}/top-up',
     '/api/v1/tools',

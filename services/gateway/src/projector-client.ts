@@ -28,10 +28,16 @@ function problemOf(problem: { readonly code: string; readonly message: string; r
     case 'WorkflowUnknown':
       return workflowUnknown();
     case 'AgentUnknown':
+    case 'VersionUnknown':
       return new GatewayProblem({ status: 404, code: problem.code, detail: problem.message, next: problem.next });
+    case 'ReadBehind':
+      return new GatewayProblem({ status: 504, code: problem.code, detail: problem.message, next: problem.next });
     case 'CursorInvalid':
     case 'QueryInvalid':
       return new GatewayProblem({ status: 400, code: problem.code, detail: problem.message, next: problem.next });
+    case 'TooManyEvents':
+    case 'StateTooLarge':
+      return new GatewayProblem({ status: 422, code: problem.code, detail: problem.message, next: problem.next });
     default:
       return unavailable(problem.code, problem.message);
   }

@@ -4,12 +4,15 @@ import { z } from 'zod';
 import { createApp } from './http/create-app.ts';
 import { httpMetrics } from './http/http-metrics.ts';
 import { ApiKeys } from './identity/api-keys.ts';
+import { subjectRoutes } from './erasure/subject-routes.ts';
+import { parkedRoutes } from './parked/parked-routes.ts';
 import { accountRoutes } from './accounts/account-routes.ts';
 import { modelCallRoute } from './accounts/model-call-route.ts';
 import { catalogRoutes } from './catalog-routes.ts';
 import { AcceptedLately } from './accepted-lately.ts';
 import { projectorClient } from './projector-client.ts';
 import { statusRoutes } from './status/status-routes.ts';
+import { heedReceipts } from './tasks/receipts.ts';
 import { taskRoutes } from './tasks/task-routes.ts';
 
 const config = z.object({
@@ -56,8 +59,12 @@ async function start(context: ServiceContext<Config>): Promise<Working> {
   catalogRoutes(app, bus);
   modelCallRoute(app, bus);
   accountRoutes(app, { bus, instance: context.instance });
+  parkedRoutes(app, bus);
+  subjectRoutes(app, { bus, instance: context.instance });
   const accepted = new AcceptedLately();
-  taskRoutes(app, { bus, ask: projectorClient(bus, accepted), accepted, instance: context.instance, metrics, closing: closing.signal });
+  const ask = projectorClient(bus, accepted);
+  heedReceipts(app, ask);
+  taskRoutes(app, { bus, ask, accepted, instance: context.instance, metrics, closing: closing.signal });
   statusRoutes(app, { presence: context.presence, registry, ready: readyWithBus });
   const url = await app.listen({ port: context.config.GATEWAY_PORT, host: context.config.GATEWAY_HOST });
   log.info({ url }, 'listening');

@@ -2,11 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { fingerprint, readCalls } from './asks.ts';
 import { Cast } from './cast.ts';
 
-const OFFERED = [{ name: 'files__read', description: 'Reads a file.', effect: 'read_only' as const, inputSchema: {}, tenants: ['acme'] }];
+const OFFERED = [
+  { name: 'files__read', description: 'Reads a file.', effect: 'read_only' as const, inputSchema: {}, tenants: ['acme'] },
+  { name: 'files__write', description: 'Writes a file.', effect: 'idempotent' as const, inputSchema: {}, tenants: ['acme'] },
+];
 const poet = { name: 'poet', version: 2, role: 'creator@1', instruction: 'You rhyme.', tools: [] };
 const reader = {
   cast: new Cast({ tools: OFFERED }, OFFERED, [poet]),
-  granted: new Set(['files__read']),
+  granted: new Set(['files__read', 'files__write']),
   key: Buffer.alloc(32, 1),
 };
 const read = (text: string, ...calls: { tool: string; args: unknown }[]): ReturnType<typeof readCalls> =>
@@ -51,6 +54,21 @@ describe('what a model asks for', () => {
       ['consult', 'consult'],
     ]);
     expect(content.calls[0]).toMatchObject({ tool: 'delegate', args: { task: 'Sort the list [a, b]: by size' } });
+  });
+
+  it('may be a tenant’s own agent in its text too', () => {
+    const { facts } = read('@poet: does it rhyme?');
+    expect(facts).toMatchObject([{ tool: 'consult', ask: { kind: 'consult', to: { role: 'poet@2' } } }]);
+  });
+
+  it('names no tool for a role that may never have it: one that only reads, or an agent that was given fewer', () => {
+    const tools = ['files__read', 'files__write'];
+    const asked = ['researcher', 'poet', 'creator'].map((agent) => ({ tool: 'delegate', args: { agent, task: 'x', tools } }));
+    expect(read('', ...asked).facts.map(({ ask }) => (ask?.kind === 'delegate' ? ask.tools : undefined))).toEqual([
+      ['files__read', null],
+      [null, null],
+      ['files__read', 'files__write'],
+    ]);
   });
 
   it('is nothing but a tool without a name when it is no tool of ours', () => {

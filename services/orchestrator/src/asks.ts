@@ -71,7 +71,7 @@ const ANYBODY = 'generalist';
 
 /** The calls of a model's answer in facts, and the content that their words stay in: what it asked for in its text is a call too. */
 export function readCalls(content: LlmContent, reader: AskReader): { readonly facts: readonly CallFacts[]; readonly content: LlmContent } {
-  const asked = callsInText(content.text);
+  const asked = callsInText(content.text, reader);
   const calls = asked.length === 0 ? content.calls : [...content.calls, ...asked.map(({ call }) => call)];
   const facts = calls.map((call, index): CallFacts => {
     const argsBytes = Buffer.byteLength(JSON.stringify(call.args) ?? '');
@@ -88,9 +88,12 @@ export function fingerprint(text: string, key: Buffer): string {
   return words === '' ? '' : createHmac('sha256', key).update('fingerprint/').update(words).digest('hex').slice(0, 32);
 }
 
-function callsInText(text: string): readonly { readonly call: LlmContent['calls'][number]; readonly problem?: string }[] {
-  if (!text.includes('[delegate:') && !text.includes('[use-mcp:') && !text.includes('@')) return [];
-  return askedInText(text).map((ask, index) => {
+function callsInText(
+  text: string,
+  { cast }: AskReader,
+): readonly { readonly call: LlmContent['calls'][number]; readonly problem?: string }[] {
+  if (!/\[(?:delegate|use-mcp):|@/i.test(text)) return [];
+  return askedInText(text, undefined, cast.named).map((ask, index) => {
     const callId = `text_${index + 1}`;
     switch (ask.kind) {
       case 'delegate':
@@ -152,7 +155,9 @@ function errandOf(args: ErrandArguments, { cast, granted, key }: AskReader): Err
     taskBytes: Buffer.byteLength(args.task),
     fingerprint: fingerprint(args.task, key),
     ...(args.pattern === undefined ? {} : { pattern: args.pattern }),
-    ...(args.tools === undefined ? {} : { tools: args.tools.map((name) => (granted.has(name) ? name : null)) }),
+    ...(args.tools === undefined
+      ? {}
+      : { tools: args.tools.map((name) => (granted.has(name) && cast.mayUse(args.agent ?? ANYBODY, name) ? name : null)) }),
     ...(args.share === undefined ? {} : { sharePercent: args.share }),
     ...(args.budget_micro_usd === undefined ? {} : { moneyMicroUsd: args.budget_micro_usd }),
     ...(args.estimated_tokens === undefined ? {} : { estimateTokens: args.estimated_tokens }),

@@ -30,6 +30,18 @@ export class Cast {
     return casting;
   }
 
+  /** Agents that the tenant described. */
+  get named(): readonly NamedAgent[] {
+    return this.#named;
+  }
+
+  /** Whether somebody may be given a tool by name: whoever only reads, or has a list of tools, gets no other. */
+  mayUse(name: string, tool: string): boolean {
+    const role = castRole(name, undefined, this.#named);
+    const changes = this.#offered.some((offered) => offered.name === tool && offered.effect !== 'read_only');
+    return role === undefined || ((role.base.effects === 'any' || !changes) && (role.tools?.includes(tool) ?? true));
+  }
+
   /** Whom an analysis calls for, or those that the client named. */
   team(
     need: { readonly capabilities: readonly string[]; readonly taskType: string },

@@ -44,7 +44,7 @@ export class Catalogs {
   #tools: { readonly hash: string; readonly catalog: ToolCatalog } | undefined;
   #models: { readonly hash: string; readonly catalog: ModelCatalog } | undefined;
   readonly #asking = new Set<string>();
-  readonly #since = Date.now();
+  readonly #since = performance.now();
 
   constructor(log: EventLog, logger: Logger, terms: CatalogTerms) {
     this.agents = terms.agents;
@@ -73,7 +73,7 @@ export class Catalogs {
 
   /** What is missing before a task can be taken up. */
   get missing(): readonly string[] {
-    const toolsAwaited = this.#tools === undefined && Date.now() - this.#since < TOOLS_WITHIN_MS;
+    const toolsAwaited = this.#tools === undefined && performance.now() - this.#since < TOOLS_WITHIN_MS;
     return [
       ...(this.#models === undefined ? ['models (no llm-router has been heard yet)'] : []),
       ...(toolsAwaited ? ['tools (no tool-runner has been heard yet)'] : []),

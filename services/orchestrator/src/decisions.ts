@@ -1,10 +1,11 @@
 import { subjects, TYPES } from '@mandate/contracts';
-import { decide, type Decision, evolve, isOpen, type OpenAttempt, type WorkflowEvent, type WorkflowInput } from '@mandate/domain';
-import { type CommitLane, type DataKeys, type EncodedEvent, type EventLog, Fenced, sha256Hex } from '@mandate/event-store';
+import { decide, type Decision, evolve, isUnfinished, type OpenAttempt, type WorkflowEvent, type WorkflowInput } from '@mandate/domain';
+import { type CommitLane, type DataKeys, type EncodedEvent, type EventLog, Fenced } from '@mandate/event-store';
 import { type Bus, sign, SIGNATURE_HEADER } from '@mandate/messaging';
 import { crashPoint, type Logger, type Standings, type Tracing } from '@mandate/service-kit';
 import type { Catalogs } from './catalogs.ts';
 import { composeCommand } from './compose-command.ts';
+import { keyedHash } from './keyed-hash.ts';
 import { type Cause, encodeDecision, eventId } from './encode-decision.ts';
 import type { Meters } from './meters.ts';
 import type { Relay } from './relay.ts';
@@ -25,7 +26,6 @@ export interface Shared {
   readonly tracing: Tracing;
   readonly meters: Meters;
   readonly instance: string;
-  readonly logIncarnation: string;
   readonly commandKeys: Readonly<Record<'analyze' | 'llm' | 'tool', string>>;
   /** Incarnation of the bus as this process last saw it. */
   readonly busIncarnation: () => string;
@@ -84,6 +84,8 @@ export class Decisions {
     if (held.superseded) throw new Superseded(`${held.id} was read again`);
     const now = Date.now();
     const before = held.state;
+    // What is erased stays so: nobody's words are stored any more.
+    const kept = input.kind === 'erase' || before.erasure !== undefined ? undefined : content;
     const frozen = this.#shared.standings.isFrozen(held.tenant);
     const decision = decide(input, before, { now, bus: this.#shared.busIncarnation(), frozen });
     if (decision.kind !== 'events' || decision.events.length === 0) return { decision, done: held.committed };
@@ -95,7 +97,7 @@ export class Decisions {
     const at = Math.max(before.at, now);
     let prepared: Prepared;
     try {
-      prepared = this.#prepare(held, decision.events, { cause: { ...cause, traceparent: span.traceparent }, content, at });
+      prepared = this.#prepare(held, decision.events, { cause: { ...cause, traceparent: span.traceparent }, content: kept, at });
     } catch (error) {
       // Half of it stands in memory: that must not be taken for decided.
       this.#memory.discard(held);
@@ -112,7 +114,7 @@ export class Decisions {
       expectedVersion: before.version,
       events: encoded,
       headHash: held.headHash,
-      open: isOpen(held.state),
+      open: isUnfinished(held.state),
     });
     const done = committed.then(
       (position) => {
@@ -161,7 +163,8 @@ export class Decisions {
       if (event.type !== 'attempt.reserved' || attempt === undefined) return event;
       const command = this.#compose(held, attempt);
       commands.set(attempt.id, command);
-      return { ...event, data: { ...event.data, commandHash: sha256Hex(command) } };
+      const commandHash = keyedHash(held, 'command', command);
+      return commandHash === undefined ? event : { ...event, data: { ...event.data, commandHash } };
     });
     return { events, commands };
   }

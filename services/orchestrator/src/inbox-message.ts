@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import {
   attemptResult,
   attemptStart,
@@ -9,16 +8,20 @@ import {
   type LlmContent,
   messageParked,
   type MessageParked,
+  parkedRetry,
   type Parsed,
   parseCloudEvent,
   parseInbox,
   parseMessage,
   type ParkReason,
+  subjectErase,
   taskCancel,
+  taskErase,
   taskSubmit,
   type TaskSubmit,
   taskTopUp,
   TYPES,
+  WORKERS,
 } from '@mandate/contracts';
 import {
   type AgentId,
@@ -47,7 +50,10 @@ export type InboxMessage =
       readonly task: string;
       readonly taskBytes: number;
       readonly options: TaskOptions;
-      readonly bodyHash: string;
+      /** Whom it is about. */
+      readonly dataSubject: string | undefined;
+      /** What the same request must say again. */
+      readonly body: string;
       readonly cause: Cause;
     }
   | {
@@ -68,6 +74,21 @@ export type InboxMessage =
       readonly cause: Cause;
     }
   | {
+      readonly kind: 'erase';
+      readonly tenant: string;
+      readonly request: RequestId;
+      readonly workflow: string;
+      readonly of: 'workflow' | 'data_subject';
+      readonly cause: Cause;
+    }
+  | {
+      readonly kind: 'erase_subject';
+      readonly tenant: string;
+      readonly request: RequestId;
+      readonly dataSubject: string;
+      readonly cause: Cause;
+    }
+  | {
       readonly kind: 'start';
       readonly tenant: string;
       readonly workflow: string;
@@ -76,6 +97,8 @@ export type InboxMessage =
     }
   | { readonly kind: 'result'; readonly tenant: string; readonly workflow: string; readonly result: AttemptResult; readonly cause: Cause }
   | { readonly kind: 'parked'; readonly report: MessageParked }
+  /** Handle again what was parked after so many failures. */
+  | { readonly kind: 'parked_retry'; readonly id: number; readonly attempts: number }
   | AccountMessage;
 
 export type Read = { readonly ok: true; readonly message: InboxMessage } | Unreadable;
@@ -128,6 +151,8 @@ function byType(address: InboxAddress, event: CloudEvent, request: string | unde
   if (client && is(TYPES.taskSubmit)) return submit(address, event, request, replyTo);
   if (client && is(TYPES.taskCancel)) return cancel(address, event, request, replyTo);
   if (client && is(TYPES.taskTopUp)) return topUp(address, event, request, replyTo);
+  if ((client || address.source === 'orchestrator') && is(TYPES.taskErase)) return erase(address, event, request, replyTo);
+  if (client && is(TYPES.subjectErase)) return eraseSubject(address, event, request, replyTo);
   if (!client && is(TYPES.attemptResult))
     return fromWorker(address, event, parseMessage(event, TYPES.attemptResult, attemptResult), (result, cause) => ({
       kind: 'result',
@@ -145,11 +170,22 @@ function byType(address: InboxAddress, event: CloudEvent, request: string | unde
       cause,
     }));
   }
-  if (!client && is(TYPES.messageParked)) {
-    const parsed = parseMessage(event, TYPES.messageParked, messageParked);
-    return parsed.ok ? { ok: true, message: { kind: 'parked', report: parsed.value } } : no(parsed.reason, parsed.detail);
+  if (!client && is(TYPES.messageParked)) return parkedReport(address, parseMessage(event, TYPES.messageParked, messageParked));
+  if (address.source === 'orchestrator' && is(TYPES.parkedRetry)) {
+    const parsed = parseMessage(event, TYPES.parkedRetry, parkedRetry);
+    return parsed.ok ? { ok: true, message: { kind: 'parked_retry', ...parsed.value } } : no(parsed.reason, parsed.detail);
   }
   return no('unknown_type', `${address.source} may not send this type`, replyTo);
+}
+
+/** A worker reports commands of its own: what is said of others' messages would be handled as theirs when it is retried. */
+function parkedReport(address: InboxAddress, parsed: Parsed<MessageParked>): Read {
+  if (!parsed.ok) return no(parsed.reason, parsed.detail);
+  const { service, subject, tenant } = parsed.value;
+  const kind = Object.entries(WORKERS).find(([, { consumer }]) => consumer === address.source)?.[0];
+  const isItsOwn = service === address.source && kind !== undefined && subject.startsWith(`cmd.${kind}.`);
+  if (!isItsOwn || (tenant ?? 'none') !== address.tenant) return no('invalid_data', `${address.source} parks commands of its own alone`);
+  return { ok: true, message: { kind: 'parked', report: parsed.value } };
 }
 
 function submit(address: InboxAddress, event: CloudEvent, request: string | undefined, replyTo: Unreadable['replyTo']): Read {
@@ -159,7 +195,8 @@ function submit(address: InboxAddress, event: CloudEvent, request: string | unde
   if (!parsed.ok) return no(parsed.reason, parsed.detail, replyTo);
   if (partitionOfRequest(address.tenant, request) !== address.partition)
     return no('wrong_partition', `request is not of partition ${address.partition}`, replyTo);
-  const options = (parsed.value.options ?? {}) as TaskOptions;
+  // The person is nobody's fact: it goes no further than the keys.
+  const { dataSubject, ...options } = parsed.value.options ?? {};
   return {
     ok: true,
     message: {
@@ -169,8 +206,9 @@ function submit(address: InboxAddress, event: CloudEvent, request: string | unde
       source: address.source === 'task' ? 'bus' : 'gateway',
       task: parsed.value.task,
       taskBytes: Buffer.byteLength(parsed.value.task),
-      options,
-      bodyHash: bodyHashOf(parsed.value),
+      options: options as TaskOptions,
+      dataSubject,
+      body: bodyOf(parsed.value),
       cause: { actor: actorOf(address, event), causation: request, message: event.id, traceparent: event.traceparent },
     },
   };
@@ -220,6 +258,51 @@ function topUp(address: InboxAddress, event: CloudEvent, request: string | undef
   };
 }
 
+function erase(address: InboxAddress, event: CloudEvent, request: string | undefined, replyTo: Unreadable['replyTo']): Read {
+  if (request === undefined || !isRequestId(request)) return noRequest(replyTo);
+  const parsed = parseMessage(event, TYPES.taskErase, taskErase);
+  if (!parsed.ok) return no(parsed.reason, parsed.detail, replyTo);
+  const { workflow, forSubject } = parsed.value;
+  if (partitionOf(workflow) !== address.partition)
+    return no('wrong_partition', 'a task is erased on the subject of the request that started it', replyTo);
+  const fanned = address.source === 'orchestrator' ? forSubject : undefined;
+  return {
+    ok: true,
+    message: {
+      kind: 'erase',
+      tenant: address.tenant,
+      request,
+      workflow,
+      of: fanned === undefined ? 'workflow' : 'data_subject',
+      cause: {
+        actor: fanned?.askedBy ?? actorOf(address, event),
+        causation: request,
+        message: event.id,
+        traceparent: event.traceparent,
+      },
+    },
+  };
+}
+
+function eraseSubject(address: InboxAddress, event: CloudEvent, request: string | undefined, replyTo: Unreadable['replyTo']): Read {
+  if (request === undefined || !isRequestId(request)) return noRequest(replyTo);
+  const parsed = parseMessage(event, TYPES.subjectErase, subjectErase);
+  if (!parsed.ok) return no(parsed.reason, parsed.detail, replyTo);
+  return {
+    ok: true,
+    message: {
+      kind: 'erase_subject',
+      tenant: address.tenant,
+      request,
+      dataSubject: parsed.value.dataSubject,
+      cause: { actor: actorOf(address, event), causation: request, message: event.id, traceparent: event.traceparent },
+    },
+  };
+}
+
+const noRequest = (replyTo: Unreadable['replyTo']): Unreadable =>
+  no('invalid_data', 'the request id must be 1 to 64 of A-Z a-z 0-9 _ -', replyTo);
+
 function fromWorker<T extends { readonly workflow: string }>(
   address: InboxAddress,
   event: CloudEvent,
@@ -246,12 +329,10 @@ function actorOf(address: InboxAddress, event: CloudEvent): string {
   return key === undefined ? `service/${event.source.replace(/^\/mandate\//, '')}`.slice(0, 200) : `key/${key}`;
 }
 
-/** SHA-256 over task and options, whatever the order of the options. */
-function bodyHashOf(body: TaskSubmit): string {
+/** Task and options as one text, whatever the order of the options. */
+function bodyOf(body: TaskSubmit): string {
   const options = Object.entries(body.options ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash('sha256')
-    .update(JSON.stringify([body.task, options]))
-    .digest('hex');
+  return JSON.stringify([body.task, options]);
 }
 
 /** How a model's answer is read; undefined for an attempt that is not open: its calls are then nobody's. */

@@ -1,8 +1,11 @@
-import { PARK_REASONS, workflowIdFor } from '@mandate/contracts';
+import { PARK_REASONS, subjects, type SubjectReceipt, type TaskErase, TYPES, workflowIdFor } from '@mandate/contracts';
 import {
   type Casting,
   type Decision,
+  isRequestId,
+  isWorkflowId,
   type OpenAttempt,
+  partitionOf,
   REFUSALS,
   type RefusalCode,
   rootOf,
@@ -11,11 +14,14 @@ import {
 } from '@mandate/domain';
 import { Fenced, seal, sha256Hex, StoreUnavailable, WrongExpectedVersion } from '@mandate/event-store';
 import type { Delivery } from '@mandate/messaging';
-import { crashPoint } from '@mandate/service-kit';
+import { crashPoint, validTraceparent } from '@mandate/service-kit';
 import type { AccountDesk } from './accounts/account-desk.ts';
 import { fingerprint } from './asks.ts';
 import type { Decisions, Shared } from './decisions.ts';
-import { type AnswerReader, type InboxMessage, partResult, readInboxMessage, type Unreadable } from './inbox-message.ts';
+import type { Erasures } from './erasures.ts';
+import { type AnswerReader, type InboxMessage, partResult, type Read, readInboxMessage, type Unreadable } from './inbox-message.ts';
+import { keyedHash } from './keyed-hash.ts';
+import { openParked } from './parked/parked-desk.ts';
 import { asRefusal, rejectionIn } from './told.ts';
 import { type Held, Superseded, type WorkflowMemory } from './workflow-memory.ts';
 
@@ -26,6 +32,8 @@ class NotReady extends Error {
 
 /** A message whose handler fails this often is parked. Waiting for the store, the bus or another owner is no failure. */
 const PARK_AFTER = 5;
+/** Whoever sees the first event of a task sees it submitted: the same for a request that is repeated. */
+const SUBMITTED = 1;
 
 /** Takes one message at a time from a partition's inbox to its end: handled, parked with its reason, or left for later. */
 export class Inbox {
@@ -34,19 +42,21 @@ export class Inbox {
   readonly #memory: WorkflowMemory;
   readonly #decisions: Decisions;
   readonly #desk: AccountDesk;
+  readonly #erasures: Erasures;
   /** Failures of messages that are still to be tried again, by their sequence. */
   readonly #failures = new Map<number, number>();
 
   constructor(
     shared: Shared,
     partition: number,
-    parts: { readonly memory: WorkflowMemory; readonly decisions: Decisions; readonly desk: AccountDesk },
+    parts: { readonly memory: WorkflowMemory; readonly decisions: Decisions; readonly desk: AccountDesk; readonly erasures: Erasures },
   ) {
     this.#shared = shared;
     this.#partition = partition;
     this.#memory = parts.memory;
     this.#decisions = parts.decisions;
     this.#desk = parts.desk;
+    this.#erasures = parts.erasures;
   }
 
   async receive(delivery: Delivery): Promise<void> {
@@ -60,11 +70,11 @@ export class Inbox {
       this.#failures.delete(delivery.sequence);
       this.#shared.meters.handled(read.ok ? read.message.kind : 'parked', started);
     } catch (error) {
-      await this.#failed(delivery, error as Error);
+      await this.#failed(delivery, read, error as Error);
     }
   }
 
-  async #failed(delivery: Delivery, error: Error): Promise<void> {
+  async #failed(delivery: Delivery, read: Read, error: Error): Promise<void> {
     if (error instanceof Fenced) {
       this.#shared.onFenced();
       return delivery.retry(250);
@@ -79,7 +89,12 @@ export class Inbox {
     this.#shared.logger.error({ err: error, subject: delivery.subject, failures }, 'handler failed');
     // Spread, so that what fails does not meet the same neighbours in its next batch.
     if (failures < PARK_AFTER) return delivery.retry(200 * failures + (delivery.sequence % 7) * 50);
-    await this.#park(delivery, { ok: false, reason: 'handler_failed', detail: error.name }).then(
+    const why = { reason: 'handler_failed', detail: error.name } as const;
+    const parking =
+      read.ok && read.message.kind === 'parked_retry'
+        ? this.#parkAgain(read.message, delivery.subject, why)
+        : this.#park(delivery, { ok: false, ...why });
+    await parking.then(
       () => delivery.ack(),
       () => delivery.retry(1_000),
     );
@@ -94,12 +109,18 @@ export class Inbox {
         return this.#cancel(message);
       case 'top_up':
         return this.#topUp(message);
+      case 'erase':
+        return this.#erase(message);
+      case 'erase_subject':
+        return this.#eraseSubject(message);
       case 'start':
         return this.#start(message);
       case 'result':
         return this.#result(message);
       case 'parked':
         return this.#parkReported(message);
+      case 'parked_retry':
+        return this.#retryParked(message);
       case 'account':
         return this.#desk.handle(message);
       case 'lease_answer':
@@ -121,13 +142,14 @@ export class Inbox {
       if (held.state.version === 0)
         Object.assign(held, { key: held.key ?? key, tenant, correlation: request, trace: cause.traceparent, actor: cause.actor });
     }
+    await this.#noteSubject(held, message);
     const { decision, done } = this.#decisions.decide(
       held,
       {
         kind: 'submit',
         request,
         source: message.source,
-        bodyHash: message.bodyHash,
+        bodyHash: bodyHashOf(held, message.body),
         taskBytes: message.taskBytes,
         options,
         environment: { ...environment, fingerprint: held.key === undefined ? '' : fingerprint(message.task, held.key.key), lease },
@@ -138,6 +160,13 @@ export class Inbox {
     await done;
     this.#answerSubmission(held, decision, message);
     this.#memory.forgetEnded(held);
+  }
+
+  /** Before anything of the task is stored: what is about somebody is found by them from the first byte on. */
+  async #noteSubject(held: Held, { tenant, dataSubject }: Extract<InboxMessage, { kind: 'submit' }>): Promise<void> {
+    if (dataSubject === undefined || held.key === undefined || held.state.version > 0) return;
+    const { keys } = this.#shared;
+    await keys.note(held.key.id, { workflow: held.id, tenant, subject: await keys.digest('subject', tenant, dataSubject) });
   }
 
   #answerSubmission(
@@ -156,7 +185,7 @@ export class Inbox {
         { ...rejected, next: REFUSALS[rejected.code as RefusalCode] },
         { workflow: held.id, message: cause.message },
       );
-    this.#shared.told.accepted(tenant, request, held.id, decision.kind === 'nothing', cause);
+    this.#shared.told.accepted(held, request, decision.kind === 'nothing', SUBMITTED, cause);
     if (decision.kind === 'nothing') this.#shared.told.result(held, cause.traceparent);
   }
 
@@ -166,7 +195,9 @@ export class Inbox {
   }
 
   async #topUp(message: Extract<InboxMessage, { kind: 'top_up' }>): Promise<void> {
-    await this.#command(message, message.input, undefined);
+    const lease = this.#shared.standings.isLimited(message.tenant);
+    if (lease === undefined) throw new NotReady('missing: word of the owner of this tenant’s account');
+    await this.#command(message, { ...message.input, lease }, undefined);
   }
 
   /** What a client wants of a workflow that is there. */
@@ -185,8 +216,59 @@ export class Inbox {
     await done;
     if (decision.kind === 'refused')
       this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), { workflow: held.id, message: message.cause.message });
-    else this.#shared.told.accepted(tenant, request, held.id, decision.kind === 'nothing', message.cause);
+    else this.#shared.told.accepted(held, request, decision.kind === 'nothing', held.state.version, message.cause);
     this.#memory.forgetEnded(held);
+  }
+
+  async #erase(message: Extract<InboxMessage, { kind: 'erase' }>): Promise<void> {
+    const { tenant, request, of, cause } = message;
+    const held = await this.#memory.get(message.workflow);
+    if (held.state.version === 0 && of === 'data_subject') {
+      // Its submission is just being decided.
+      if (held.key !== undefined) throw new NotReady('missing: the submission of a workflow that is to be erased');
+      this.#memory.forgetEnded(held);
+      // It was noted and never submitted; if it is yet to be, that is another key.
+      return void (await this.#shared.keys.destroy(message.workflow, []));
+    }
+    if (held.tenant !== tenant || held.state.version === 0) {
+      this.#memory.forgetEnded(held);
+      return this.#shared.told.refused(tenant, request, {
+        code: 'WorkflowUnknown',
+        message: 'There is no such workflow.',
+        next: REFUSALS.WorkflowUnknown,
+      });
+    }
+    const { decision, done } = this.#decisions.decide(held, { kind: 'erase', request, of }, undefined, cause);
+    await done;
+    // Confirmed when the keys are gone; until then the message is not acknowledged, and comes again.
+    await this.#erasures.carryOut(held);
+    this.#shared.told.accepted(held, request, decision.kind === 'nothing', held.state.version, cause);
+  }
+
+  /** Every workflow that names this person, by way of its own owner. Their messages are stored before this one is done. */
+  async #eraseSubject({ tenant, request, dataSubject, cause }: Extract<InboxMessage, { kind: 'erase_subject' }>): Promise<void> {
+    const { keys, bus, instance, told } = this.#shared;
+    const found = await keys.ofSubject(tenant, await keys.digest('subject', tenant, dataSubject));
+    await Promise.all(
+      found.map(({ workflow }) => {
+        const data: TaskErase = { workflow, forSubject: { askedBy: cause.actor } };
+        const id = `${request}.${workflow}`;
+        const head = {
+          specversion: '1.0',
+          id,
+          source: `/mandate/orchestrator/${instance}`,
+          type: TYPES.taskErase,
+          subject: request,
+          tenant,
+        };
+        const inbox = subjects.inbox(partitionOf(workflow) ?? this.#partition, 'orchestrator', tenant);
+        const { traceparent } = cause;
+        return bus.publish(inbox, JSON.stringify({ ...head, time: new Date().toISOString(), traceparent, data }), { id });
+      }),
+    );
+    const workflows = found.slice(0, 1_000).map(({ workflow }) => workflow);
+    const receipt: SubjectReceipt = { request, workflows, total: found.length };
+    told.subjectReceipt(tenant, receipt, cause);
   }
 
   async #start(message: Extract<InboxMessage, { kind: 'start' }>): Promise<void> {
@@ -273,9 +355,53 @@ export class Inbox {
     return { team: cast.team(need, roles) };
   }
 
+  /** As if it had just come in. What was decided or has failed since is left alone: it is somebody's next decision. */
+  async #retryParked(retry: Retry): Promise<void> {
+    const { log, keys } = this.#shared;
+    const row = await log.parkedMessage(retry.id);
+    if (row?.status !== 'retrying' || row.attempts !== retry.attempts || Number(row.subject.split('.')[1]) !== this.#partition) return;
+    const body = await openParked(keys, row);
+    const read: Read =
+      body === undefined ? { ok: false, reason: 'invalid_data', detail: 'its words were erased' } : readInboxMessage(row.subject, body);
+    if (!read.ok) return this.#parkAgain(retry, row.subject, read);
+    await this.#handle(read.message);
+    await log.decideParked(retry.id, retry.attempts, ['retrying'], { status: 'retried' });
+  }
+
+  async #parkAgain({ id, attempts }: Retry, subject: string, { reason, detail }: Pick<Unreadable, 'reason' | 'detail'>): Promise<void> {
+    await this.#shared.log.parkAgain(id, attempts, { reason, detail: detail.slice(0, 1_000) });
+    this.#shared.meters.parked(reason);
+    this.#shared.logger.warn({ parked: `m${id}`, subject, reason, detail, attempts: attempts + 1 }, 'message parked again');
+  }
+
+  /** The workflow whose words a message holds, as far as it can be read. */
+  #workflowIn(subject: string, body: Buffer): string | undefined {
+    const [, , source, tenant, request] = subject.split('.');
+    try {
+      const { subject: named, data } = JSON.parse(body.toString('utf8')) as { subject?: unknown; data?: { workflow?: unknown } };
+      if (typeof data?.workflow === 'string') return isWorkflowId(data.workflow) ? data.workflow : undefined;
+      const asked = source === 'task' ? request : named;
+      return typeof asked === 'string' && isRequestId(asked) && tenant !== undefined ? workflowIdFor(tenant, asked) : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** What comes in about an erased workflow is not kept either. */
+  async #isErased(workflow: string): Promise<boolean> {
+    if (partitionOf(workflow) !== this.#partition) return false;
+    const held = await this.#memory.get(workflow);
+    this.#memory.forgetEnded(held);
+    return held.state.erasure !== undefined;
+  }
+
   async #parkReported({ report }: Extract<InboxMessage, { kind: 'parked' }>): Promise<void> {
     const body = Buffer.from(report.body, 'base64');
-    await this.#storeParked(report.service, report.tenant, report.subject, report, body);
+    const { signature } = report;
+    await this.#storeParked(report.service, report.tenant, report.subject, report, body, {
+      whole: sha256Hex(body) === report.bytesSha256,
+      signature,
+    });
   }
 
   async #park(delivery: Delivery, unreadable: Unreadable): Promise<void> {
@@ -293,9 +419,13 @@ export class Inbox {
     subject: string,
     why: Pick<Unreadable, 'reason' | 'detail'>,
     body: Buffer,
+    command: { readonly whole?: boolean; readonly signature?: string | undefined } = {},
   ): Promise<void> {
+    const workflow = this.#workflowIn(subject, body);
     const key = await this.#shared.keys.fresh();
-    const sha256 = sha256Hex(body);
+    // Erased with the workflow, if it is known whose words they are.
+    if (workflow !== undefined) await this.#shared.keys.note(key.id, { workflow, tenant: tenant ?? '' });
+    const sha256 = await this.#shared.keys.digest('parked', tenant ?? '', body);
     await this.#shared.log.park({
       service,
       tenant,
@@ -305,8 +435,29 @@ export class Inbox {
       sha256,
       keyId: key.id,
       body: seal(key.key, `parked/${sha256}`, body),
+      traceparent: traceparentIn(body),
+      ...command,
     });
+    if (workflow !== undefined && (await this.#isErased(workflow))) await this.#shared.keys.destroy(workflow, [key.id]);
     this.#shared.meters.parked(why.reason);
     this.#shared.logger.warn({ subject, reason: why.reason, detail: why.detail }, 'message parked');
   }
+}
+
+type Retry = Extract<InboxMessage, { kind: 'parked_retry' }>;
+
+/** Of a message that may be anything. */
+function traceparentIn(body: Buffer): string | undefined {
+  try {
+    const { traceparent } = JSON.parse(body.toString('utf8')) as { traceparent?: unknown };
+    return typeof traceparent === 'string' ? validTraceparent(traceparent) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keyed since content can be erased; what was submitted before is compared as it was stored then. */
+function bodyHashOf(held: Held, body: string): string {
+  const plain = sha256Hex(body);
+  return held.state.submitted?.bodyHash === plain ? plain : (keyedHash(held, 'body', body) ?? plain);
 }

@@ -24,7 +24,7 @@ export class Leases {
   #keeping: ReturnType<EventLog['keepPartitions']> | undefined;
   #balancing: Promise<void> | undefined;
   #stopped = false;
-  #lastGood = 0;
+  #lastGood = -Infinity;
 
   constructor(log: EventLog, logger: Logger, owner: string) {
     this.#log = log;
@@ -43,7 +43,7 @@ export class Leases {
 
   /** Whether the store answered lately. */
   get healthy(): boolean {
-    return Date.now() - this.#lastGood < 4_000;
+    return performance.now() - this.#lastGood < 4_000;
   }
 
   /** An append was fenced: some partition has another owner. The store says which. */
@@ -64,7 +64,7 @@ export class Leases {
     try {
       this.#keeping = this.#keep();
       const kept = await this.#keeping;
-      this.#lastGood = Date.now();
+      this.#lastGood = performance.now();
       this.#balancing ??= this.#balance(kept)
         .catch((error: unknown) => this.#logger.warn({ problem: (error as Error).message }, 'partitions not balanced; trying again'))
         .finally(() => (this.#balancing = undefined));

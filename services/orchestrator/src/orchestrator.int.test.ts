@@ -155,12 +155,12 @@ describe('a task from the bus', () => {
     const heard = hear(tenant, request);
     await tenant.publish(subjects.task('acme', request), body);
     expect(await heard.receipt).toMatchObject({ accepted: false, code: reason });
-    const sha256 = createHash('sha256').update(body).digest('hex');
-    const { rows } = await sql.query('select reason, tenant_id, service from es.parked where sha256 = $1 and subject like $2', [
-      sha256,
+    const { rows } = await sql.query<{ sha256: string }>('select reason, tenant_id, service, sha256 from es.parked where subject like $1', [
       `%${request}`,
     ]);
-    expect(rows).toEqual([{ reason, tenant_id: 'acme', service: 'orchestrator' }]);
+    expect(rows).toMatchObject([{ reason, tenant_id: 'acme', service: 'orchestrator' }]);
+    // Keyed: it tells nobody what the message may have been.
+    expect(rows[0]?.sha256).not.toBe(createHash('sha256').update(body).digest('hex'));
   });
 });
 

@@ -1,11 +1,12 @@
 import { INBOX_ACK_WAIT_MS, type StoredEvent } from '@mandate/contracts';
-import { isOpen, type OpenAttempt, pending, type TimerFired, type WorkflowInput } from '@mandate/domain';
+import { isOpen, isUnfinished, type OpenAttempt, pending, type TimerFired, type WorkflowInput } from '@mandate/domain';
 import { Fenced, type TakenPartition } from '@mandate/event-store';
 import { claim, consume, type Consumption } from '@mandate/messaging';
 import { AccountDesk } from './accounts/account-desk.ts';
 import { Allowances } from './accounts/allowances.ts';
 import { Clock } from './clock.ts';
 import { Decisions, type Shared } from './decisions.ts';
+import { Erasures } from './erasures.ts';
 import { eventId } from './encode-decision.ts';
 import { Inbox } from './inbox.ts';
 import { Relay } from './relay.ts';
@@ -27,6 +28,8 @@ const AGAIN_MS = 400;
 export class Partition {
   readonly number: number;
   readonly epoch: number;
+  /** Of the log that it is a part of. */
+  readonly incarnation: string;
   readonly #shared: Shared;
   readonly #memory: WorkflowMemory;
   readonly #relay: Relay;
@@ -34,6 +37,7 @@ export class Partition {
   readonly #inbox: Inbox;
   readonly #desk: AccountDesk;
   readonly #allowances: Allowances;
+  readonly #erasures: Erasures;
   readonly #clock: Clock;
   /** Workflows with commands that the bus did not take. */
   readonly #owed = new Set<string>();
@@ -50,12 +54,13 @@ export class Partition {
     this.#shared = shared;
     this.number = taken.partition;
     this.epoch = taken.epoch;
+    this.incarnation = taken.incarnation;
     this.#memory = new WorkflowMemory(taken.partition, shared.log, shared.keys);
     this.#relay = new Relay({
       bus: shared.bus,
       logger: shared.logger,
       partition: taken.partition,
-      incarnation: shared.logIncarnation,
+      incarnation: taken.incarnation,
       instance: shared.instance,
       from: taken.publishedPosition,
     });
@@ -78,7 +83,13 @@ export class Partition {
       isLost: () => this.#lost,
       onDoubt: (position) => this.#doubt(position),
     });
-    this.#inbox = new Inbox(shared, taken.partition, { memory: this.#memory, decisions: this.#decisions, desk: this.#desk });
+    this.#erasures = new Erasures(shared, taken.partition, { memory: this.#memory, decisions: this.#decisions });
+    this.#inbox = new Inbox(shared, taken.partition, {
+      memory: this.#memory,
+      decisions: this.#decisions,
+      desk: this.#desk,
+      erasures: this.#erasures,
+    });
     this.#doubtFrom = taken.publishedPosition;
     this.#clock = new Clock((workflow) => void this.#wake(workflow));
     this.#again = setInterval(() => void this.#tellAgain(), AGAIN_MS);
@@ -185,6 +196,7 @@ export class Partition {
 
   #committed(held: Held): void {
     this.#stopWhatMust(held);
+    this.#erasures.look(held);
     if (isOpen(held.state)) {
       this.#allowances.ask(held);
       return this.#setClock(held);
@@ -215,6 +227,7 @@ export class Partition {
     }
     for (const attempt of pending(held.state).dispatch) this.#decisions.dispatch(held, attempt);
     this.#stopWhatMust(held);
+    this.#erasures.look(held);
     this.#allowances.ask(held);
     this.#setClock(held);
   }
@@ -232,6 +245,7 @@ export class Partition {
       });
     }
     for (const id of [...this.#allowances.waiting]) await this.#withOpen(id, (held) => this.#allowances.ask(held));
+    for (const id of [...this.#erasures.owed]) await this.#withErasing(id);
     for (const id of [...this.#stopping]) await this.#withOpen(id, (held) => this.#stopWhatMust(held));
     this.#tellingAgain = false;
   }
@@ -240,13 +254,25 @@ export class Partition {
     try {
       const held = await this.#memory.get(id);
       await held.committed;
-      if (isOpen(held.state)) return this.#lost ? undefined : work(held);
+      if (isUnfinished(held.state)) return this.#lost ? undefined : work(held);
       this.#stopping.delete(id);
       this.#allowances.forget(id);
       this.#memory.forgetEnded(held);
     } catch (error) {
       this.#shared.logger.debug({ workflow: id, problem: (error as Error).message }, 'later again');
       if (!this.#lost) this.#owed.add(id);
+    }
+  }
+
+  /** An erasure whose keys were not destroyed yet: a predecessor died, or their database could not be reached. */
+  async #withErasing(id: string): Promise<void> {
+    try {
+      const held = await this.#memory.get(id);
+      await held.committed;
+      if (!this.#lost) await this.#erasures.carryOut(held);
+      this.#memory.forgetEnded(held);
+    } catch (error) {
+      this.#shared.logger.warn({ workflow: id, problem: (error as Error).message }, 'not erased yet; it is tried again');
     }
   }
 

@@ -1,5 +1,5 @@
-import { CommitLane, DataKeys, EventLog } from '@mandate/event-store';
-import { STREAMS } from '@mandate/contracts';
+import { CommitLane, DataKeys, EventLog, masterKeysFrom } from '@mandate/event-store';
+import { keysDestroyed, parseCloudEvent, parseMessage, STREAMS, subjects, TYPES } from '@mandate/contracts';
 import { MAX_AGENTS, MAX_DEPTH } from '@mandate/domain';
 import { ConfigInvalid, type ServiceDefinition, Standings, type Working } from '@mandate/service-kit';
 import { z } from 'zod';
@@ -7,12 +7,14 @@ import { Catalogs } from './catalogs.ts';
 import { Leases } from './leases.ts';
 import { Meters } from './meters.ts';
 import { NamedAgents } from './named-agents.ts';
+import { ParkedDesk } from './parked/parked-desk.ts';
 import { Told } from './told.ts';
 
 const config = z.object({
   DATABASE_URL: z.string().min(1).describe('the log, as role mandate_orchestrator'),
   KEYS_DATABASE_URL: z.string().min(1).describe('the data keys, as role mandate_orchestrator'),
-  MANDATE_MASTER_KEY_FILE: z.string().min(1).describe('file with 64 hex digits'),
+  MANDATE_MASTER_KEY_FILE: z.string().min(1).optional().describe('file with the master keys: 64 hex digits a line, the current one first'),
+  MANDATE_MASTER_KEY: z.string().min(1).optional().describe('the master keys themselves, instead of a file'),
   COMMAND_KEY_ANALYZER: z.string().min(16).describe('HMAC key of commands to analyzers'),
   COMMAND_KEY_LLM: z.string().min(16).describe('HMAC key of commands to llm-routers'),
   COMMAND_KEY_TOOL: z.string().min(16).describe('HMAC key of commands to tool-runners'),
@@ -51,13 +53,18 @@ const config = z.object({
 export const orchestrator: ServiceDefinition<typeof config> = {
   name: 'orchestrator',
   config,
-  secrets: ['DATABASE_URL', 'KEYS_DATABASE_URL', 'COMMAND_KEY_ANALYZER', 'COMMAND_KEY_LLM', 'COMMAND_KEY_TOOL'],
+  secrets: ['DATABASE_URL', 'KEYS_DATABASE_URL', 'MANDATE_MASTER_KEY', 'COMMAND_KEY_ANALYZER', 'COMMAND_KEY_LLM', 'COMMAND_KEY_TOOL'],
   start: async (context): Promise<Working> => {
     const { config: env, bus, log: logger, instance, tracing, metrics } = context;
     refuseShortClaims(env);
     const onError = (error: Error): void => logger.warn({ problem: error.message }, 'postgres connection');
     const log = new EventLog({ url: env.DATABASE_URL, onError });
-    const keys = await DataKeys.open({ url: env.KEYS_DATABASE_URL, masterKeyFile: env.MANDATE_MASTER_KEY_FILE, onError });
+    const keys = await DataKeys.open({ url: env.KEYS_DATABASE_URL, masterKeys: masterKeysFrom(env), onError });
+    const erasing = bus.listen(subjects.keysDestroyed(), (message) => {
+      const event = parseCloudEvent(message.data);
+      const said = event.ok ? parseMessage(event.value, TYPES.keysDestroyed, keysDestroyed) : event;
+      if (said.ok) keys.forget(said.value.keys);
+    });
     const catalogs = new Catalogs(log, logger, {
       agents: await NamedAgents.open(log, env.MANDATE_AGENTS_FILE),
       timing: {
@@ -73,7 +80,6 @@ export const orchestrator: ServiceDefinition<typeof config> = {
         deepest: env.MANDATE_DEEP_WRITERS.includes(tenant) ? 'any' : 'read_only',
       }),
     });
-    const logIncarnation = await log.incarnation();
     let busIncarnation = await bus.incarnation();
     await catalogs.start(context);
     const standings = new Standings(bus);
@@ -92,7 +98,6 @@ export const orchestrator: ServiceDefinition<typeof config> = {
         tracing,
         meters,
         instance,
-        logIncarnation,
         lane: new CommitLane(log, leases.epochs),
         told: new Told(bus, instance),
         standings,
@@ -102,6 +107,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
       },
       env.MANDATE_SLOT,
     );
+    const parked = new ParkedDesk({ bus, log, keys, logger, instance });
     const watch = setInterval(() => {
       bus.incarnation().then(
         async (seen) => {
@@ -121,8 +127,10 @@ export const orchestrator: ServiceDefinition<typeof config> = {
       inFlight: () => [...leases.owned.values()].reduce((sum, partition) => sum + partition.openWorkflows, 0),
       stop: async () => {
         clearInterval(watch);
+        parked.stop();
         await leases.stop();
         standings.stop();
+        erasing.stop();
         await Promise.all([log.close(), keys.close()]);
       },
     };

@@ -1,4 +1,4 @@
-import { type StartGrant, subjects, type TaskReceipt, type TaskResult, TYPES } from '@mandate/contracts';
+import { type StartGrant, type SubjectReceipt, subjects, type TaskReceipt, type TaskResult, TYPES } from '@mandate/contracts';
 import { isOpen, type OpenAttempt, type Refusal, rootOf, type Workflow, type WorkflowEvent } from '@mandate/domain';
 import type { Bus } from '@mandate/messaging';
 import type { Cause } from './encode-decision.ts';
@@ -17,9 +17,18 @@ export class Told {
     this.#source = `/mandate/orchestrator/${instance}`;
   }
 
-  accepted(tenant: string, request: string, workflow: string, duplicate: boolean, about: Cause): void {
-    const receipt: TaskReceipt = { request, accepted: true, workflow, duplicate };
+  /** @param version of the log of this workflow that shows what was accepted */
+  accepted({ id, tenant }: Held, request: string, duplicate: boolean, version: number, about: Cause): void {
+    const receipt: TaskReceipt = { request, accepted: true, workflow: id, duplicate, version };
     this.#tell(subjects.out(tenant, request), TYPES.taskReceipt, receipt, {
+      tenant,
+      traceparent: about.traceparent,
+      causationid: about.message,
+    });
+  }
+
+  subjectReceipt(tenant: string, receipt: SubjectReceipt, about: Cause): void {
+    this.#tell(subjects.out(tenant, receipt.request), TYPES.subjectReceipt, receipt, {
       tenant,
       traceparent: about.traceparent,
       causationid: about.message,

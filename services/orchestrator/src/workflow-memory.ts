@@ -1,5 +1,5 @@
 import { upcast } from '@mandate/contracts';
-import { ABSENT, evolve, isOpen, type Workflow } from '@mandate/domain';
+import { ABSENT, evolve, isUnfinished, type Workflow } from '@mandate/domain';
 import { type DataKey, type DataKeys, type EventLog, SealedWords, type StoredStream } from '@mandate/event-store';
 
 /**
@@ -82,10 +82,10 @@ export class WorkflowMemory {
 
   /** Absent and ended ones are not kept: they can be read again. */
   forgetEnded(held: Held): void {
-    if (isOpen(held.state)) return;
+    if (isUnfinished(held.state)) return;
     // Not before its last decision is in the log: whoever reads it again must find that.
     const forget = (): void => {
-      if (!isOpen(held.state)) this.discard(held);
+      if (!isUnfinished(held.state)) this.discard(held);
     };
     held.committed.then(forget, forget);
   }

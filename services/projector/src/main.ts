@@ -1,7 +1,6 @@
 import { createLogger, runService } from '@mandate/service-kit';
 import { rebuild } from './rebuild.ts';
 import { projector } from './service.ts';
-import { openPool } from './store/pool.ts';
 
 if (process.argv.includes('--rebuild')) await rebuildAndReport();
 else await runService(projector);
@@ -13,8 +12,6 @@ async function rebuildAndReport(): Promise<void> {
     process.stderr.write('--rebuild needs DATABASE_URL: postgres:// of the role mandate_projector.\n');
     process.exit(1);
   }
-  const pool = openPool(databaseUrl, { max: 6, timeoutMs: 60_000, name: 'projector-rebuild' });
-  const { events, ms } = await rebuild(pool, log);
-  await pool.end();
+  const { events, ms } = await rebuild(databaseUrl, log);
   log.info({ events, ms, eventsPerSecond: Math.round((events * 1_000) / Math.max(1, ms)) }, 'read models rebuilt');
 }

@@ -11,12 +11,12 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { cast, delegatedStory, delegateTo, ExampleStory, modelSays, READING, toolSays } from './example-story.ts';
 import { ExampleLog, exampleStream, exampleWorkflow, storedEvent } from './example-log.ts';
-import { PartitionProjection } from './partitions/partition-projection.ts';
 import { rebuild } from './rebuild.ts';
 import { projector } from './service.ts';
-import { migrateReadSchema } from './store/migrate.ts';
-import { MIGRATIONS } from './store/migrations.ts';
+import { beginRebuild, behind, NoRoom, prepareGenerations, readGenerations } from './store/generations.ts';
 import { openPool } from './store/pool.ts';
+import { ReadModels } from './store/read-models.ts';
+import { MODELS, SHAPE } from './store/tables.ts';
 
 let database: FreshDatabase;
 let nats: FreshNats;
@@ -186,7 +186,7 @@ test('a stream that this build does not understand is parked and the rest of its
     ...next,
   ]);
   await answerTo('tasks.get', { tenant: 'acme', workflow: exampleWorkflow(302, 6), minVersion: 11 });
-  expect(await log.query('select workflow, version, type from read.parked')).toEqual([
+  expect(await log.query(`select workflow, version, type from ${await slot()}.parked`)).toEqual([
     { workflow: exampleWorkflow(301, 6), version: 2, type: 'moon.landed' },
   ]);
 });
@@ -197,7 +197,9 @@ test('a value that Postgres cannot store parks its stream alone', async () => {
   );
   await commitAndTell([...bad, ...exampleStream(312, { partition: 7 })]);
   await answerTo('tasks.get', { tenant: 'acme', workflow: exampleWorkflow(312, 7), minVersion: 11 });
-  expect(await log.query('select version from read.parked where workflow = $1', [exampleWorkflow(311, 7)])).toEqual([{ version: 10 }]);
+  expect(await log.query(`select version from ${await slot()}.parked where workflow = $1`, [exampleWorkflow(311, 7)])).toEqual([
+    { version: 10 },
+  ]);
 });
 
 /** The event that settled the n-th model call of an agent. */
@@ -402,61 +404,105 @@ test('agents, decisions and contributions of another tenant do not exist', async
   expect(await answerTo('delegation.stats', { tenant: 'nobody' })).toMatchObject({ tasks: 0, children: 0 });
 });
 
-test('a database of the first build is projected again, with its agents', async () => {
-  const old = await freshDatabase();
-  const [history, pool] = [await ExampleLog.open(old.url), openPool(old.projectorUrl, { max: 4, timeoutMs: 10_000, name: 'old' })];
-  const story = delegatedStory(exampleWorkflow(621, 3));
-  try {
-    await history.append(story.events);
-    await pool.query('create table read.migration (version int primary key, name text not null)');
-    await pool.query(MIGRATIONS[0]?.sql ?? '');
-    await pool.query(`insert into read.migration values (1, 'read models')`);
-    await pool.query('insert into read.checkpoint values (3, $1, $2, 0)', [await history.incarnation(), story.events.length]);
-    await migrateReadSchema(pool);
-    const [checkpoint] = await history.query('select next_position, rebuild_to from read.checkpoint where p = 3');
-    expect(checkpoint).toEqual({ next_position: '0', rebuild_to: String(story.events.length) });
-    // The old build's own statement: it must not move what it does not understand.
-    await expect(pool.query('update read.checkpoint set next_pos = 1 where p = 3')).rejects.toThrow('next_pos');
-    const projection = new PartitionProjection({
-      partition: 3,
-      pool,
-      log: createLogger('projector', 'old', 'silent'),
-      onApplied: () => undefined,
-    });
-    await vi.waitFor(() => expect(projection.next).toBe(story.events.length), 5_000);
-    await projection.stop();
-    expect(await history.query('select count(*)::int as agents from read.agents')).toEqual([{ agents: 4 }]);
-    expect(await history.query('select agents, cost_micro_usd::int as cost from read.tasks')).toEqual([{ agents: 4, cost: 785 }]);
-  } finally {
-    await Promise.all([history.close(), pool.end()]);
-    await old.drop();
-  }
-});
+/** Where the models are that serve. */
+async function slot(): Promise<string> {
+  const [serving] = await log.query<{ slot: string }>("select slot from read.generation where state = 'serving'");
+  return serving?.slot ?? 'nowhere';
+}
 
-const READ_MODELS = ['tasks', 'agents', 'timeline', 'llm_calls', 'tool_calls', 'parked'];
 async function digest(): Promise<unknown[]> {
   const digests = [];
-  for (const model of READ_MODELS)
-    digests.push(await log.query(`select count(*), md5(string_agg(r::text, '|' order by r::text)) from read.${model} r`));
+  for (const model of MODELS)
+    digests.push(await log.query(`select count(*), md5(string_agg(r::text, '|' order by r::text)) from ${await slot()}.${model} r`));
   return digests;
 }
 
-test('a rebuild makes the same rows again', async () => {
+test('a rebuild makes the same rows in another place, and until they serve the others answer', async () => {
   const status = async () => (await answerTo('projection.status', {})).partitions;
   await vi.waitFor(async () => expect((await status()).every(({ position, head }) => position === head)).toBe(true), 5_000);
-  const before = await digest();
-  const pool = openPool(database.projectorUrl, { max: 4, timeoutMs: 10_000, name: 'rebuild' });
-  const { events } = await rebuild(pool, createLogger('projector', 'rebuild', 'silent'));
-  await pool.end();
+  const [before, place] = [await digest(), await slot()];
+  const answers: number[] = [];
+  let isBuilding = true;
+  const asking = (async () => {
+    while (isBuilding) answers.push((await answerTo('tasks.get', { tenant: 'acme', workflow: exampleWorkflow(1) })).version);
+  })();
+  const { events } = await rebuild(database.projectorUrl, createLogger('projector', 'rebuild', 'silent'));
+  isBuilding = false;
+  await asking;
   expect(events).toBeGreaterThan(300);
+  expect(new Set(answers)).toEqual(new Set([11]));
+  expect(await slot()).not.toBe(place);
   expect(await digest()).toEqual(before);
+  await commitAndTell(exampleStream(20));
+  expect(await answerTo('tasks.get', { tenant: 'acme', workflow: exampleWorkflow(20), minVersion: 11 })).toMatchObject({ version: 11 });
+});
+
+test('a receipt is waited for; what does not come in time is said to be behind, whoever it belongs to', async () => {
+  const workflow = exampleWorkflow(21);
+  const waiting = ask('receipt.wait', { tenant: 'acme', workflow, version: 11 });
+  const foreign = ask('receipt.wait', { tenant: 'globex', workflow, version: 1 });
+  await commitAndTell(exampleStream(21));
+  expect(await waiting).toEqual({ ok: true, value: { version: 11 } });
+  expect(await foreign).toMatchObject({ ok: false, problem: { code: 'ReadBehind' } });
+});
+
+test('a statement that forgets the tenant finds that tenant alone, and without one nothing', async () => {
+  const models = new ReadModels(database.projectorUrl);
+  const control = openPool(database.projectorUrl, { max: 1, timeoutMs: 5_000, name: 'rows' });
+  try {
+    const { serving } = await readGenerations(control);
+    if (serving === undefined) throw new Error('nothing serves');
+    models.serve(serving);
+    for (const table of [...MODELS, 'es.event']) {
+      const name = table === 'es.event' ? 'tenant_id' : 'tenant';
+      const seenBy = async (tenant: string) =>
+        (await models.of(tenant).query<{ tenant: string }>(`select distinct ${name} as tenant from ${table}`)).rows.map(
+          (row) => row.tenant,
+        );
+      expect(await log.query(`select 1 from ${table.includes('.') ? table : `${serving.slot}.${table}`}`), table).not.toEqual([]);
+      // The connections are used in turn by both.
+      for (const tenant of ['acme', 'globex', 'acme', 'globex']) expect(['', tenant], table).toContain((await seenBy(tenant)).join());
+      expect(await seenBy(''), table).toEqual([]);
+      expect(await seenBy('*'), table).toEqual([]);
+    }
+    expect((await models.of('acme').query('select 1 from tasks')).rowCount).toBeGreaterThan(0);
+    await expect(models.of('acme').query('delete from tasks')).rejects.toThrow(/permission denied/);
+    await expect(models.of('acme').query('select 1 from es.content')).rejects.toThrow(/permission denied/);
+  } finally {
+    await Promise.all([models.close(), control.end()]);
+  }
+});
+
+test('beside projectors of another build: both have their own models, and a rebuild waits until the others are gone', async () => {
+  const fresh = await freshDatabase();
+  const [history, control] = [await ExampleLog.open(fresh.url), openPool(fresh.projectorUrl, { max: 2, timeoutMs: 5_000, name: 'other' })];
+  try {
+    const { building } = await prepareGenerations(control);
+    if (building === undefined) throw new Error('nothing is being built');
+    // What another build left: its generation serves, and one of its projectors is alive.
+    await history.query("update read.generation set shape = $1, state = 'serving'", [SHAPE - 1]);
+    await history.query(`insert into ${building.slot}.member values ('old-1', now() + interval '1 minute')`);
+    const own = (await prepareGenerations(control)).building;
+    expect(own?.slot).not.toBe(building.slot);
+    expect(await behind(control, own ?? building)).toBe(0);
+    await history.query("update read.generation set state = 'serving' where shape = $1", [SHAPE]);
+    await expect(beginRebuild(control)).rejects.toThrow(NoRoom);
+    await history.query(`update ${building.slot}.member set until = now()`);
+    expect(await beginRebuild(control)).toMatchObject({ slot: building.slot, state: 'building' });
+    expect((await readGenerations(control)).serving).toMatchObject({ slot: own?.slot });
+  } finally {
+    await Promise.all([history.close(), control.end()]);
+    await fresh.drop();
+  }
 });
 
 test('two instances share the partitions; what one leaves the other takes at once', async () => {
   const owners = async () =>
-    (await log.query<{ owner: string; n: string }>('select owner, count(*) as n from read.lease where owner is not null group by 1')).map(
-      (row) => Number(row.n),
-    );
+    (
+      await log.query<{ owner: string; n: string }>(
+        `select owner, count(*) as n from ${await slot()}.lease where owner is not null group by 1`,
+      )
+    ).map((row) => Number(row.n));
   await vi.waitFor(async () => expect(await owners()).toEqual([16]), 5_000);
   const other = await startProjector();
   await vi.waitFor(async () => expect(await owners()).toEqual([8, 8]), 8_000);
@@ -476,7 +522,7 @@ test('another incarnation of the log: the rows are built anew', async () => {
   const { incarnation } = (await log.query<{ incarnation: string }>('select incarnation from es.log'))[0] ?? { incarnation: '' };
   await vi.waitFor(async () => {
     expect(
-      await log.query('select 1 from read.checkpoint where incarnation = $1 and next_position >= rebuild_to', [incarnation]),
+      await log.query(`select 1 from ${await slot()}.checkpoint where incarnation = $1 and next_position >= rebuild_to`, [incarnation]),
     ).toHaveLength(16);
     expect(await digest()).toEqual(before);
   }, 10_000);

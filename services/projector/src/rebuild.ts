@@ -1,12 +1,12 @@
+import { PARTITIONS } from '@mandate/domain';
 import type { Logger } from '@mandate/service-kit';
-import type { Pool } from 'pg';
-import { leaveLeases, seizeLeases } from './partitions/leases.ts';
-import { PartitionProjection } from './partitions/partition-projection.ts';
+import { GenerationProjection } from './partitions/generation-projection.ts';
+import { beginRebuild, beginToServe, behind, type Generation, prepareGenerations } from './store/generations.ts';
 import { readLogState } from './store/log.ts';
-import { migrateReadSchema } from './store/migrate.ts';
-import { clearAll } from './store/read-store.ts';
+import { openPool } from './store/pool.ts';
 
-const HOLD_MS = 10_000;
+const ROUND_MS = 250;
+const TIMEOUT_MS = 60_000;
 
 export interface Rebuilt {
   readonly events: number;
@@ -14,25 +14,46 @@ export interface Rebuilt {
 }
 
 /**
- * Empties the read models and applies the log again, up to where it stands now. The same log makes the same rows.
- * Running projectors stand by meanwhile and go on afterwards; queries are answered from what is there.
+ * Builds the read models anew beside those that serve, which answer every query until the new ones have caught up and
+ * take their place. The same log makes the same rows. The work is done here, so that projectors keep their time for
+ * queries; if this process dies, they carry it on.
+ *
+ * @throws NoRoom while projectors of another build hold the place beside
  */
-export async function rebuild(pool: Pool, log: Logger): Promise<Rebuilt> {
+export async function rebuild(databaseUrl: string, log: Logger): Promise<Rebuilt> {
   const started = performance.now();
-  const owner = `rebuild-${process.pid}`;
-  await migrateReadSchema(pool);
-  await seizeLeases(pool, owner, HOLD_MS);
-  const holding = setInterval(() => void seizeLeases(pool, owner, HOLD_MS).catch(() => undefined), HOLD_MS / 4);
-  const { incarnation, heads } = await readLogState(pool);
+  const control = openPool(databaseUrl, { max: 1, timeoutMs: TIMEOUT_MS, name: 'projector-rebuild' });
+  let projection: GenerationProjection | undefined;
   try {
-    await clearAll(pool, incarnation, heads);
-    const partitions = [...heads.keys()].map((partition) => new PartitionProjection({ partition, pool, log, onApplied: () => undefined }));
-    while (!partitions.every((each) => (each.next ?? -1) >= (heads.get(each.partition) ?? 0)))
-      await new Promise((done) => setTimeout(done, 10));
-    await Promise.all(partitions.map((each) => each.stop()));
+    await prepareGenerations(control);
+    const instance = `rebuild-${process.pid}`;
+    const generation = await beginRebuild(control, instance);
+    projection = new GenerationProjection({
+      databaseUrl,
+      generation,
+      instance,
+      most: PARTITIONS,
+      log,
+      onApplied: () => undefined,
+    });
+    await untilCaughtUp(projection, generation);
+    await beginToServe(control, generation);
+    const { heads } = await readLogState(control);
+    return { events: [...heads.values()].reduce((sum, head) => sum + head, 0), ms: Math.round(performance.now() - started) };
   } finally {
-    clearInterval(holding);
-    await leaveLeases(pool, owner);
+    await projection?.stop();
+    await control.end();
   }
-  return { events: [...heads.values()].reduce((sum, head) => sum + head, 0), ms: Math.round(performance.now() - started) };
+
+  async function untilCaughtUp(work: GenerationProjection, generation: Generation): Promise<void> {
+    for (;;) {
+      await work.share();
+      const before = work.progress();
+      work.observe(await readLogState(control), before);
+      const left = await behind(control, generation);
+      if (left === 0) return;
+      log.info({ left }, 'rebuilding');
+      await new Promise((done) => setTimeout(done, ROUND_MS));
+    }
+  }
 }

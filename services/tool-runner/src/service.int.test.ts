@@ -230,3 +230,12 @@ test('no tool runs for a frozen tenant, and nothing of it counts', async () => {
   orchestrator.freeze();
   expect(textOf(await run('counter__read'))).toBe('0');
 });
+
+test('a bus that replaced a wiped one begins anew: an older log may give the same attempt once more', async () => {
+  const attempt = { workflow: 'wf_06_aaaaaaaaaaaaaaaaaaaaaaaaaa', attempt: 'a0_s1_t1' };
+  expect(await run('counter__read', {}, 'read_only', attempt)).toMatchObject({ outcome: 'succeeded' });
+  await nats.wipe();
+  await nats.provision();
+  const bus = await vi.waitFor(() => orchestrator.bus.incarnation(), { timeout: 5_000 });
+  expect(await run('counter__read', {}, 'read_only', { ...attempt, bus })).toMatchObject({ outcome: 'succeeded' });
+});

@@ -12,7 +12,8 @@ export interface EncodeOptions {
   readonly at: number;
   /** Hash of the event before the first. */
   readonly head: Buffer;
-  readonly key: DataKey;
+  /** Without one content is stored as it is: for comparison. */
+  readonly key: DataKey | undefined;
   /** Words that belong to an event. */
   readonly contentOf: (event: WorkflowEvent) => unknown;
 }
@@ -23,8 +24,7 @@ export function encodeEvents(events: readonly WorkflowEvent[], options: EncodeOp
   return events.map((event, index) => {
     const version = options.firstVersion + index;
     const content = options.contentOf(event);
-    const body =
-      content === undefined ? undefined : seal(options.key.key, aboutEvent(options.stream, version), Buffer.from(JSON.stringify(content)));
+    const body = content === undefined ? undefined : bodyOf(content, version, options);
     const envelope = JSON.stringify(envelopeOf(event, version, options, body));
     head = createHash('sha256').update(head).update(envelope).digest();
     return {
@@ -34,9 +34,14 @@ export function encodeEvents(events: readonly WorkflowEvent[], options: EncodeOp
       at: options.at,
       envelope,
       hash: head,
-      ...(body === undefined ? {} : { content: { keyId: options.key.id, body } }),
+      ...(body === undefined ? {} : { content: { keyId: options.key?.id ?? 'none', body } }),
     };
   });
+}
+
+function bodyOf(content: unknown, version: number, { key, stream }: EncodeOptions): Buffer {
+  const bytes = Buffer.from(JSON.stringify(content));
+  return key === undefined ? bytes : seal(key.key, aboutEvent(stream, version), bytes);
 }
 
 function envelopeOf(
@@ -58,7 +63,7 @@ function envelopeOf(
     causation: cause,
     correlation: 'bench',
     trace: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
-    ...(body === undefined ? {} : { content: { key: key.id, sha256: sha256Hex(body) } }),
+    ...(body === undefined ? {} : { content: { key: key?.id ?? 'none', sha256: sha256Hex(body) } }),
     data: event.data,
   } as StoredEvent;
 }

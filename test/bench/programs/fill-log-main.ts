@@ -1,4 +1,4 @@
-/** Fills an empty log with finished workflows of three steps (12 events each). Environment: DATABASE_URL, WORKFLOWS. */
+/** Fills a log with finished workflows of three steps (12 events each). Environment: DATABASE_URL, WORKFLOWS, FIRST (number of the first). */
 import { workflowIdFor } from '@mandate/contracts';
 import { partitionOf } from '@mandate/domain';
 import { EventLog, type StreamWrite } from '@mandate/event-store';
@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { encodeEvents, GENESIS } from './encode-events.ts';
 import { answerNext, submitted, wordsOf } from './told-workflow.ts';
 
-const { DATABASE_URL = '', WORKFLOWS = '20000' } = process.env;
+const { DATABASE_URL = '', WORKFLOWS = '20000', FIRST = '0' } = process.env;
 const AT_ONCE = 200;
 const key = { id: 'k_bench', key: randomBytes(32) };
 const log = new EventLog({ url: DATABASE_URL });
@@ -14,7 +14,7 @@ const taken = await log.takePartitions('bench', 3_600_000, 16);
 const epochs = new Map(taken.map((one) => [one.partition, one.epoch]));
 let events = 0;
 for (let from = 0; from < Number(WORKFLOWS); from += AT_ONCE) {
-  const writes = Array.from({ length: AT_ONCE }, (_, index) => finishedWorkflow(`fill-${from + index}`));
+  const writes = Array.from({ length: AT_ONCE }, (_, index) => finishedWorkflow(`fill-${Number(FIRST) + from + index}`));
   await log.append(writes, epochs);
   events += writes.reduce((sum, write) => sum + write.events.length, 0);
 }

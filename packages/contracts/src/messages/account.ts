@@ -108,10 +108,8 @@ export type DirectAnswer = z.infer<typeof directAnswer>;
 
 /** The workflow that an allowance belongs to, by the name of its lease: `<workflow>_<n>`. */
 export function allowanceOf(lease: string): { readonly workflow: string; readonly number: number } | undefined {
-  const at = lease.lastIndexOf('_');
-  const workflow = lease.slice(0, at);
-  const number = Number(lease.slice(at + 1));
-  return workflowId.safeParse(workflow).success && Number.isInteger(number) ? { workflow, number } : undefined;
+  const [, workflow, number] = /^(.+)_([1-9]\d{0,8})$/.exec(lease) ?? [];
+  return workflowId.safeParse(workflow).success && workflow !== undefined ? { workflow, number: Number(number) } : undefined;
 }
 
 export const allowanceName = (workflow: string, number: number): string => `${workflow}_${number}`;

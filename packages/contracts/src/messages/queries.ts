@@ -2,8 +2,10 @@ import { PATTERN_NAMES } from '@mandate/domain';
 import { z } from 'zod';
 import { content, count, epochMs, fact, microUsd, shortText, tenantId, token, word, workflowId } from '../fields.ts';
 import { LIMITS } from '../limits.ts';
+import { parkedDecision, parkedGet, parkedItem, parkedList } from './parked.ts';
 import { analysisFacts } from './results.ts';
 import { taskTuning } from './tasks.ts';
+import { moment, stateChange, workflowState } from './workflow-state.ts';
 
 /**
  * Questions to the projector on `q.projector.<name>`: JSON in, `{ ok: true, value }` or `{ ok: false, problem }` out.
@@ -13,6 +15,9 @@ const page = { limit: z.number().int().min(1).max(LIMITS.pageRows).default(50), 
 const paged = <T extends z.ZodType>(item: T) => z.object({ items: z.array(item), cursor: fact(z.string()).nullable() });
 
 export const taskStatus = fact(z.enum(['running', 'ending', 'completed', 'failed', 'cancelled', 'rejected']));
+
+/** When erasure was asked for (epoch ms): content is null from then on, for ever. Null while it is there. */
+const erasedAt = epochMs.nullable();
 
 export const taskSummary = z.object({
   workflow: workflowId,
@@ -36,6 +41,7 @@ export const taskSummary = z.object({
   endedAt: epochMs.nullable(),
   code: word.nullable(),
   message: shortText.nullable(),
+  erasedAt,
 });
 export type TaskSummary = z.infer<typeof taskSummary>;
 
@@ -176,6 +182,7 @@ export const agentDetail = agentSummary.extend({
   task: content(z.string()).nullable(),
   /** Whole. When it did not answer: its latest words. */
   answerText: content(z.string()).nullable(),
+  erasedAt,
 });
 export type AgentDetail = z.infer<typeof agentDetail>;
 
@@ -277,17 +284,33 @@ export const QUERIES = {
       types: z.array(word).max(50).optional(),
       minVersion: count.optional(),
     }),
-    answer: z.object({ items: z.array(timelineEvent), version: count, upTo: count, ended: z.boolean(), resumable: z.boolean() }),
+    answer: z.object({ items: z.array(timelineEvent), version: count, upTo: count, ended: z.boolean(), resumable: z.boolean(), erasedAt }),
   },
+  /** Answers when the workflow is projected up to `version`; `ReadBehind` when that takes longer than 2 s. */
+  'receipt.wait': { ask: z.object({ tenant: tenantId, workflow: workflowId, version: count }), answer: z.object({ version: count }) },
   /** The tree of a task. `minVersion` as above, here and below. */
   'agents.list': { ask: z.object(ofTask), answer: agentTree },
   'agents.get': { ask: z.object({ ...ofTask, agent: token }), answer: agentDetail },
-  'contributions.list': { ask: z.object(ofTask), answer: z.object({ items: z.array(contribution) }) },
+  'contributions.list': { ask: z.object(ofTask), answer: z.object({ items: z.array(contribution), erasedAt }) },
   /** Without an agent: of the root. */
   'decision.get': { ask: z.object({ ...ofTask, agent: token.default('a0') }), answer: decisionView },
+  /** The state at a moment, folded from the log. `newest`: how many events the workflow has. Without a moment: now. */
+  'state.get': {
+    ask: z.object({ ...ofTask, moment: moment.optional() }),
+    answer: z.object({ workflow: workflowId, newest: count, state: workflowState }),
+  },
+  'state.diff': {
+    ask: z.object({ ...ofTask, from: moment, to: moment }),
+    answer: z.object({ workflow: workflowId, newest: count, from: count, to: count, changes: z.array(stateChange) }),
+  },
   'delegation.stats': { ask: z.object({ tenant: tenantId, since: epochMs.default(0) }), answer: delegationStats },
   'llm-calls.list': { ask: z.object({ tenant: tenantId, workflow: workflowId.optional(), ...page }), answer: paged(llmCallRow) },
   'tool-calls.list': { ask: z.object({ tenant: tenantId, workflow: workflowId.optional(), ...page }), answer: paged(toolCallRow) },
+  /** Streams of which an event could not be projected. `retrying`: it is projected again within two seconds. */
+  'parked.list': { ask: parkedList, answer: z.object({ items: z.array(parkedItem) }) },
+  'parked.get': { ask: parkedGet, answer: parkedItem },
+  'parked.retry': { ask: parkedDecision, answer: parkedItem },
+  'parked.abandon': { ask: parkedDecision, answer: parkedItem },
   /** How far the read models are behind the log, per partition. */
   'projection.status': {
     ask: z.object({}),

@@ -90,7 +90,9 @@ export const messageParked = z.object({
   reason: fact(z.enum(Object.keys(PARK_REASONS) as [ParkReason, ...ParkReason[]])),
   detail: fact(z.string().max(1_000)),
   bytesSha256: sha256Hex,
-  /** The message itself, base64. */
+  /** As it stood beside the command. */
+  signature: fact(z.string().max(200)).optional(),
+  /** The message itself, base64; its beginning when it is large. */
   body: content(z.string()),
 });
 export type MessageParked = z.infer<typeof messageParked>;

@@ -48,8 +48,20 @@ export const taskText = content(
     .refine((text) => text.isWellFormed(), 'must be well-formed Unicode (no lone surrogates)'),
 );
 
+/** Whom a task is about: an id of the tenant's own. Never on the record: kept as a keyed digest, and erased with the content. */
+export const dataSubject = content(
+  z
+    .string()
+    .min(1)
+    .max(200)
+    .refine((text) => text.isWellFormed(), 'must be well-formed Unicode'),
+);
+
+/** What a client may ask for, and what is not for the record. */
+const submitOptions = taskOptions.extend({ dataSubject: dataSubject.optional() });
+
 /** `mandate.task.submit.v1`: what another service publishes to `task.<tenant>.<request>`. */
-export const taskSubmit = z.strictObject({ task: taskText, options: taskOptions.optional() });
+export const taskSubmit = z.strictObject({ task: taskText, options: submitOptions.optional() });
 export type TaskSubmit = z.infer<typeof taskSubmit>;
 
 /** `mandate.task.cancel.v1` */
@@ -71,9 +83,40 @@ export const taskTopUp = z.strictObject({
   deadlineMs: z.number().int().positive().optional(),
 });
 
+/** `mandate.task.erase.v1`: nobody is to read the content of this workflow any more; it ends if it runs. */
+export const taskErase = z.strictObject({
+  workflow: workflowId,
+  /** Between orchestrators: it was not this workflow that was named, and who asked. From anybody else it is not listened to. */
+  forSubject: z.strictObject({ askedBy: word }).optional(),
+});
+export type TaskErase = z.infer<typeof taskErase>;
+
+/** `mandate.data_subject.erase.v1`: the same for every workflow that names this person. */
+export const subjectErase = z.strictObject({ dataSubject });
+export type SubjectErase = z.infer<typeof subjectErase>;
+
+/** `mandate.data_subject.receipt.v1`, on `out.<tenant>.<request>`: these workflows are being erased; each says so in its own log. */
+export const subjectReceipt = z.object({
+  request: token,
+  /** The first thousand. */
+  workflows: z.array(workflowId).max(1_000),
+  total: count,
+});
+export type SubjectReceipt = z.infer<typeof subjectReceipt>;
+
+/** `mandate.keys.destroyed.v1`, on `ctl.keys`. */
+export const keysDestroyed = z.object({ keys: z.array(fact(z.string())) });
+
 /** `mandate.task.receipt.v1`, on `out.<tenant>.<request>`: the request is on the record, or refused with a reason. */
 export const taskReceipt = z.discriminatedUnion('accepted', [
-  z.object({ request: token, accepted: z.literal(true), workflow: workflowId, duplicate: z.boolean() }),
+  z.object({
+    request: token,
+    accepted: z.literal(true),
+    workflow: workflowId,
+    duplicate: z.boolean(),
+    /** The workflow's log holds at least so many events now; whoever reads up to there sees what was accepted. */
+    version: count.optional(),
+  }),
   z.object({
     request: token,
     accepted: z.literal(false),

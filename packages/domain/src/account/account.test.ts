@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { type Account, evolveAccount, NO_ACCOUNT, REMEMBERED_MS, startingBefore } from './account.ts';
 import { dayOf } from './budgets.ts';
-import { type AccountInput, CARRY_AFTER, decideAccount, standingOf } from './decide.ts';
+import { type AccountInput, CARRY_AFTER, decideAccount, MOST_LEASED, standingOf } from './decide.ts';
 import type { AccountEvent, LeaseAsk } from './events.ts';
 import { nextDue } from './pending.ts';
 
@@ -64,6 +64,15 @@ it('grants what the budget leaves room for and refuses the rest by name and figu
     kind: 'refused',
     refusal: { code: 'QuotaExceeded', message: 'Budget tenant (day): 100 micro-USD, 0 spent and 60 out on lease; 60 more are needed.' },
   });
+});
+
+it.each([
+  ['more than can be counted', MOST_LEASED + 1, {}],
+  ['less than helps', 10, { leastMicroUsd: 11 }],
+] as const)('does not lease %s', (_, money, more) => {
+  const told = withBudgets(null, ['tenant', 'day', 100]);
+  expect(told.ask('a', money, more)).toEqual(['QuotaExceeded']);
+  expect(told.account.leases.size).toBe(0);
 });
 
 it('without budgets everything is granted, and metered all the same', () => {
@@ -153,6 +162,29 @@ it('beyond its slots asks wait, first come first served, and are granted when on
   expect(told.settle('b', 10)).toEqual(['lease.settled', 'lease.granted']);
   expect(standingOf(told.account, 'c').kind).toBe('granted');
   expect(standingOf(told.account, 'd').kind).toBe('waiting');
+});
+
+it('a task takes one slot, however often it is topped up, and waits for nobody to get more', () => {
+  const told = withBudgets(1, ['tenant', 'total', 1_000]);
+  expect(told.ask('wf_1', 10)).toEqual(['lease.asked', 'lease.granted']);
+  expect(told.ask('other_1', 10)).toEqual(['lease.asked', 'lease.queued']);
+  // If it waited for a slot, it would wait for its own end.
+  expect(told.ask('wf_2', 20)).toEqual(['lease.asked', 'lease.granted']);
+  expect(told.account.slotsTaken).toBe(1);
+  expect(told.settle('wf_1', 10)).toEqual(['lease.settled']);
+  expect(told.account.slotsTaken).toBe(1);
+  expect(told.settle('wf_2', 10)).toEqual(['lease.settled', 'lease.granted']);
+  expect(standingOf(told.account, 'other_1')).toMatchObject({ kind: 'granted', slots: 1 });
+});
+
+it('a top-up that was asked for during a freeze is served after it before those that wait for a slot', () => {
+  const told = withBudgets(1);
+  told.ask('wf_1', 10);
+  told.ask('other_1', 10);
+  told.tell({ kind: 'freeze', request: 'r2' });
+  expect(told.ask('wf_2', 20)).toEqual(['lease.asked', 'lease.queued']);
+  expect(told.tell({ kind: 'thaw', request: 'r3' })).toEqual(['account.thawed', 'lease.granted']);
+  expect([standingOf(told.account, 'wf_2').kind, standingOf(told.account, 'other_1').kind]).toEqual(['granted', 'waiting']);
 });
 
 it('several slots may be asked for at once; as many as are free are given', () => {

@@ -24,6 +24,8 @@ export interface Account {
   /** First come, first served. */
   readonly waiting: readonly LeaseAsk[];
   readonly leases: Shelves<Lease>;
+  /** Tasks with leases out, by workflow: however many a task has, it takes the slots of its first. */
+  readonly tasks: Shelves<{ readonly leases: number; readonly slots: number }>;
   readonly slotsTaken: number;
   readonly ended: Shelves<CarriedEnd>;
   readonly meters: Meters;
@@ -46,6 +48,7 @@ export const NO_ACCOUNT: Account = {
   frozen: false,
   waiting: [],
   leases: noEntries(),
+  tasks: noEntries(),
   slotsTaken: 0,
   ended: noEntries(),
   meters: new Map(),
@@ -103,13 +106,46 @@ export function evolveAccount(before: Account, event: AccountEvent, at: number):
   }
 }
 
+/** The task that an ask is for; undefined for a router's. */
+const taskOfAsk = ({ lease, holder }: Pick<LeaseAsk, 'lease' | 'holder'>): string | undefined =>
+  holder === 'workflow' ? /^(.+)_\d+$/.exec(lease)?.[1] : undefined;
+
+/** Whether an ask is for more for a task that has its slot already: it waits for none. */
+export function hasSlot(account: Account, ask: LeaseAsk): boolean {
+  // The first ask of a task is no top-up. Most are first ones, and all that wait are looked at.
+  const task = ask.lease.endsWith('_1') ? undefined : taskOfAsk(ask);
+  return task !== undefined && getEntry(account.tasks, task) !== undefined;
+}
+
 const slotsOf = (lease: Lease): number => lease.slots ?? 1;
+
+/** A lease is out, and takes its slots. */
+function holding(account: Account, lease: Lease): Account {
+  const leases = putEntry(account.leases, lease.ask.lease, lease);
+  const task = taskOfAsk(lease.ask);
+  const before = task === undefined ? undefined : getEntry(account.tasks, task);
+  const slots = before?.slots ?? slotsOf(lease);
+  return {
+    ...account,
+    leases,
+    tasks: task === undefined ? account.tasks : putEntry(account.tasks, task, { leases: (before?.leases ?? 0) + 1, slots }),
+    slotsTaken: account.slotsTaken + (before === undefined ? slots : 0),
+  };
+}
+
+/** A lease is over; the last one of a task gives its slots back. */
+function released(account: Account, lease: Lease): Account {
+  const leases = dropEntry(account.leases, lease.ask.lease);
+  const task = taskOfAsk(lease.ask);
+  const before = task === undefined ? undefined : getEntry(account.tasks, task);
+  if (task === undefined || before === undefined) return { ...account, leases, slotsTaken: account.slotsTaken - slotsOf(lease) };
+  if (before.leases > 1) return { ...account, leases, tasks: putEntry(account.tasks, task, { ...before, leases: before.leases - 1 }) };
+  return { ...account, leases, tasks: dropEntry(account.tasks, task), slotsTaken: account.slotsTaken - before.slots };
+}
 
 function granting(account: Account, lease: Lease): Account {
   return {
-    ...account,
-    leases: putEntry(account.leases, lease.ask.lease, lease),
-    slotsTaken: account.slotsTaken + slotsOf(lease),
+    ...holding(account, lease),
     meters: metered(account.meters, lease.ask, lease.day, { spentMicroUsd: 0, leasedMicroUsd: lease.moneyMicroUsd }),
   };
 }
@@ -120,9 +156,7 @@ function ending(account: Account, id: string, how: 'settled' | 'expired', spentM
   const { moneyMicroUsd, slots, ask, day } = lease;
   return remember(
     {
-      ...account,
-      leases: dropEntry(account.leases, id),
-      slotsTaken: account.slotsTaken - slotsOf(lease),
+      ...released(account, lease),
       meters: metered(account.meters, ask, day, { spentMicroUsd, leasedMicroUsd: -moneyMicroUsd }),
     },
     { lease: id, how, granted: { moneyMicroUsd, slots, expiresAt: ask.expiresAt }, refused: null },
@@ -151,10 +185,8 @@ const carriedOver = (account: Account, data: Carried): Account => ({
 });
 
 const carriedOn = (account: Account, { waiting, leases, ended }: CarriedPart): Account => ({
-  ...account,
+  ...leases.reduce(holding, account),
   waiting: [...account.waiting, ...waiting],
-  leases: leases.reduce((held, lease) => putEntry(held, lease.ask.lease, lease), account.leases),
-  slotsTaken: leases.reduce((sum, lease) => sum + slotsOf(lease), account.slotsTaken),
   ended: ended.reduce((held, end) => putEntry(held, end.lease, end), account.ended),
 });
 

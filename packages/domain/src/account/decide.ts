@@ -1,6 +1,6 @@
 import { type Decision, nothing, unreachable } from '../decider.ts';
 import { type Refusal, refusal } from '../refusals.ts';
-import { type Account, evolveAccount, STALE_ASK_MS } from './account.ts';
+import { type Account, evolveAccount, hasSlot, STALE_ASK_MS } from './account.ts';
 import { type Budget, dayOf, isScope, metersThatMatter, tightest } from './budgets.ts';
 import type { AccountEvent, CarriedPart, LeaseAsk, LeaseGranted, Settlement } from './events.ts';
 import { dueOf } from './pending.ts';
@@ -31,6 +31,8 @@ export type LeaseStanding =
 export const CARRY_AFTER = 2_000;
 /** Entries of one event that carries: it must fit into a message. */
 const PART = 1_000;
+/** Micro-USD of one lease: thousands of them can be added up without loss (2^53). */
+export const MOST_LEASED = 1_000_000_000_000;
 /** Budgets of one account. */
 const MOST_BUDGETS = 200;
 
@@ -77,13 +79,14 @@ function asked(draft: Draft, ask: LeaseAsk, sentAt: number): string | Refusal | 
   if (standingOf(draft.account, ask.lease).kind !== 'unknown') return 'this was asked before';
   if (sentAt < draft.now - STALE_ASK_MS) return 'this copy was on its way too long; whoever still waits has sent another';
   if (Math.min(ask.waitUntil, ask.expiresAt) <= draft.now) return refusal('QuotaExceeded', 'The lease was asked for a time that is over.');
+  if (ask.moneyMicroUsd > MOST_LEASED || ask.leastMicroUsd > ask.moneyMicroUsd)
+    return refusal('QuotaExceeded', `A lease is of at most ${MOST_LEASED} micro-USD, and never more than what was asked for.`);
   draft.add({ type: 'lease.asked', data: ask });
   // No slot that becomes free would help what the budgets do not leave room for.
   const short = draft.shortage(ask);
   if (short !== undefined) return draft.add({ type: 'lease.refused', data: { lease: ask.lease, code: 'QuotaExceeded', message: short } });
   if (draft.account.frozen) return draft.add({ type: 'lease.queued', data: { lease: ask.lease, because: 'frozen' } });
-  const first = draft.account.waiting[0]?.lease === ask.lease;
-  if (!first || draft.freeSlots < 1) draft.add({ type: 'lease.queued', data: { lease: ask.lease, because: 'slots' } });
+  if (draft.next()?.lease !== ask.lease) draft.add({ type: 'lease.queued', data: { lease: ask.lease, because: 'slots' } });
   return undefined;
 }
 
@@ -155,11 +158,15 @@ class Draft {
     return `Budget ${budget.scope} (${budget.period}): ${budget.limitMicroUsd} micro-USD, ${used.spentMicroUsd} spent and ${used.leasedMicroUsd} out on lease; ${ask.leastMicroUsd} more are needed.`;
   }
 
-  /** Grants or refuses from the head of the queue for as long as there are slots. */
+  /** Whose turn it is: the first that waits, and without a free slot the first that needs none. */
+  next(): LeaseAsk | undefined {
+    const { waiting } = this.account;
+    return this.freeSlots >= 1 ? waiting[0] : waiting.find((ask) => hasSlot(this.account, ask));
+  }
+
+  /** Grants or refuses whoever's turn it is, until it is nobody's. */
   serve(): void {
-    while (!this.account.frozen && this.freeSlots >= 1) {
-      const [ask] = this.account.waiting;
-      if (ask === undefined) return;
+    for (let ask = this.next(); ask !== undefined && !this.account.frozen; ask = this.next()) {
       const short = this.shortage(ask);
       if (short === undefined) this.add({ type: 'lease.granted', data: this.#grant(ask) });
       else this.add({ type: 'lease.refused', data: { lease: ask.lease, code: 'QuotaExceeded', message: short } });
@@ -172,7 +179,7 @@ class Draft {
     return {
       lease: ask.lease,
       moneyMicroUsd: Math.min(ask.moneyMicroUsd, left),
-      slots: slots === null ? null : Math.min(ask.slots, this.freeSlots),
+      slots: slots === null ? null : Math.max(1, Math.min(ask.slots, this.freeSlots)),
       day: dayOf(this.now),
     };
   }

@@ -19,6 +19,19 @@ interface Holder {
   dead: boolean;
 }
 
+interface Booked {
+  readonly ask: LeaseAsk;
+  readonly day: string;
+  leased: number;
+  spent: number;
+  /** Slots that are its own. */
+  granted: number;
+  isOut: boolean;
+}
+
+/** `t7_2` is more for the task `t7`; a router's lease is nobody's but its own. */
+const taskOf = (lease: string): string => lease.replace(/_\d+$/, '');
+
 type Message = { readonly input: AccountInput };
 
 class World {
@@ -33,7 +46,7 @@ class World {
   /** The same in order. */
   readonly asked: Holder[] = [];
   /** By the world's own count: money of granted leases by id, with the day of the grant; spent once they have ended. */
-  readonly book = new Map<string, { readonly ask: LeaseAsk; readonly day: string; leased: number; spent: number; granted: number }>();
+  readonly book = new Map<string, Booked>();
   readonly answers = new Map<string, string>();
   budgets: readonly Budget[] = [];
   slots: number | null = null;
@@ -85,22 +98,30 @@ class World {
         const { lease, moneyMicroUsd } = event.data;
         if (this.book.has(lease)) throw new Error(`${lease} was granted twice`);
         if (state.frozen) throw new Error('granted while frozen');
-        const [head] = state.waiting;
-        if (head?.lease !== lease) throw new Error(`${lease} was served before ${head?.lease}`);
+        const head = state.waiting.find((ask) => ask.lease === lease);
+        if (head === undefined) throw new Error(`${lease} did not wait`);
+        const before = state.waiting[0]?.lease;
+        if (before !== lease && !this.tasksOut().has(taskOf(lease))) throw new Error(`${lease} was served before ${before}`);
         if (moneyMicroUsd < head.leastMicroUsd || moneyMicroUsd > head.moneyMicroUsd) throw new Error('granted another sum');
-        this.book.set(lease, { ask: head, day: dayOf(this.now), leased: moneyMicroUsd, spent: 0, granted: event.data.slots ?? 1 });
+        // More for a task that has its slot takes no other.
+        const slots = this.tasksOut().has(taskOf(lease)) ? 0 : (event.data.slots ?? 1);
+        this.book.set(lease, { ask: head, day: dayOf(this.now), leased: moneyMicroUsd, spent: 0, granted: slots, isOut: true });
         for (const budget of this.budgets)
           if (moneyMicroUsd > 0 && this.used(budget) > budget.limitMicroUsd && this.concerns(budget, head))
             throw new Error(`${budget.scope} is passed`);
-        if (this.slots !== null && this.taken() > this.slots) throw new Error('more slots than there are');
+        if (this.slots !== null && slots > 0 && this.taken() > this.slots) throw new Error('more slots than there are');
         return;
       }
       case 'lease.settled':
       case 'lease.expired': {
         const entry = this.book.get(event.data.lease);
-        if (entry === undefined || entry.granted === 0) throw new Error(`${event.data.lease} ended and was not out`);
+        if (entry === undefined || !entry.isOut) throw new Error(`${event.data.lease} ended and was not out`);
         if (event.type === 'lease.expired' && event.data.spentMicroUsd !== entry.leased) throw new Error('expired, and not in full');
-        Object.assign(entry, { leased: 0, granted: 0, spent: event.data.spentMicroUsd });
+        Object.assign(entry, { leased: 0, isOut: false, spent: event.data.spentMicroUsd });
+        // The slot stays with whatever else the task has out.
+        const heir = [...this.book.values()].find((other) => other.isOut && taskOf(other.ask.lease) === taskOf(event.data.lease));
+        if (heir !== undefined) heir.granted += entry.granted;
+        entry.granted = 0;
         return;
       }
       default:
@@ -122,6 +143,10 @@ class World {
       .filter(({ ask }) => this.concerns(budget, ask))
       .filter(({ day }) => budget.period === 'total' || (budget.period === 'day' ? day === today : day.slice(0, 7) === today.slice(0, 7)))
       .reduce((sum, { leased, spent }) => sum + leased + spent, 0);
+  }
+
+  tasksOut(): ReadonlySet<string> {
+    return new Set([...this.book.values()].flatMap(({ ask, isOut }) => (isOut && ask.holder === 'workflow' ? [taskOf(ask.lease)] : [])));
   }
 
   taken(): number {
@@ -155,6 +180,9 @@ class World {
 type Turn =
   | {
       readonly do: 'ask';
+      readonly holder: 'router' | 'workflow';
+      /** More for the task of somebody who asked before, when it is a task. */
+      readonly for: number | null;
       readonly ask: Pick<LeaseAsk, 'moneyMicroUsd' | 'leastMicroUsd' | 'slots' | 'key' | 'model'>;
       readonly waitMs: number;
       readonly lifeMs: number;
@@ -175,6 +203,8 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
     weight: 7,
     arbitrary: fc.record({
       do: fc.constant('ask' as const),
+      holder: fc.constantFrom('router', 'workflow'),
+      for: fc.option(fc.nat(50), { freq: 2 }),
       ask: fc
         .record({
           moneyMicroUsd: fc.integer({ min: 0, max: 40 }),
@@ -233,9 +263,12 @@ function play(world: World, step: Turn): void {
   const picked = 'pick' in step ? lately[step.pick % Math.max(1, lately.length)] : undefined;
   switch (step.do) {
     case 'ask': {
+      const tasks = world.asked.slice(-50).filter((each) => each.ask.holder === 'workflow' && !each.dead);
+      const task = step.for === null ? undefined : tasks[step.for % Math.max(1, tasks.length)];
+      const isTask = task !== undefined || step.holder === 'workflow';
       const ask: LeaseAsk = {
-        lease: `l${++names}`,
-        holder: 'router',
+        lease: task !== undefined ? `${taskOf(task.ask.lease)}_${++names}` : isTask ? `t${++names}_1` : `l${++names}`,
+        holder: isTask ? 'workflow' : 'router',
         ...step.ask,
         waitUntil: world.now + step.waitMs,
         expiresAt: world.now + step.lifeMs,

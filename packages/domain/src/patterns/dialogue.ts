@@ -106,8 +106,11 @@ export function hear(state: Dialogue, event: StepEvent): Dialogue {
   }
 }
 
-/** What the dialogue owes. `handOver` says what a call of `transfer_to` becomes; without it that tool is not offered. */
-export function owes(state: Dialogue, handOver?: (call: CallRef, to: Casting | null) => OwedStep): readonly OwedStep[] {
+/**
+ * What the dialogue owes. `as`: the role in which the agent works, when it is not its own: it has no other tools.
+ * `handOver` says what a call of `transfer_to` becomes; without it that tool is not offered.
+ */
+export function owes(state: Dialogue, as?: Casting, handOver?: (call: CallRef, to: Casting | null) => OwedStep): readonly OwedStep[] {
   if (state.closing === 'owed')
     return [{ kind: 'llm', promptBytes: state.promptBytes, messages: state.messages, part: { name: 'closing' } }];
   if (state.asking || state.failure !== undefined || answerOf(state) !== undefined) return [];
@@ -121,17 +124,26 @@ export function owes(state: Dialogue, handOver?: (call: CallRef, to: Casting | n
     let heirs = open.filter(({ call }) => call.ask?.kind === 'delegate').length + 1;
     let consults = state.consults;
     return open.map(({ call, ref }): OwedStep => {
-      if (call.ask === undefined) return { kind: 'tool', tool: call.tool, call: ref };
-      if (call.ask.kind === 'delegate') return errand(call.ask, ref, heirs--);
+      if (call.ask === undefined) return isOffered(call.tool, as) ? { kind: 'tool', tool: call.tool, call: ref } : notOffered(ref);
+      if (call.ask.kind === 'delegate') return errand(call.ask, ref, heirs--, as);
       if (call.ask.kind === 'consult') return consult(call, call.ask.to, ref, call.ask.to === null ? consults : consults++);
       if (call.ask.kind === 'transfer' && handOver !== undefined) return handOver(ref, call.ask.to);
       if (call.ask.kind === 'invalid') return { kind: 'refuse', call: ref, code: 'ToolArgumentsInvalid', message: call.ask.problem };
-      return { kind: 'refuse', call: ref, code: 'ToolNotAllowed', message: 'This tool is not offered at this point.' };
+      return notOffered(ref);
     });
   }
   const waiting = turn?.calls.some((call) => call.answer === undefined) ?? false;
   return waiting ? [] : [{ kind: 'llm', promptBytes: state.promptBytes, messages: state.messages }];
 }
+
+/** What is no tool of ours at all is refused for that. */
+const isOffered = (tool: string | null, as: Casting | undefined): boolean => tool === null || as === undefined || as.tools.includes(tool);
+const notOffered = (call: CallRef): OwedStep => ({
+  kind: 'refuse',
+  call,
+  code: 'ToolNotAllowed',
+  message: 'This tool is not offered at this point.',
+});
 
 /** The last turn, when it is an answer. */
 export function answerOf(state: Dialogue): Turn | undefined {
@@ -167,6 +179,9 @@ export function promptOf(state: Dialogue, part: Part | undefined, own: readonly 
   const note = user({ of: 'note', note: { name: 'closing', code: state.failure?.code ?? '' } });
   return { as, lines: [...lines, note], own: [], tools: 'none', cutTo: 12_000 };
 }
+
+/** Whoever speaks next has a longer instruction than was reckoned with. */
+export const widened = (state: Dialogue, bytes: number): Dialogue => ({ ...state, promptBytes: state.promptBytes + bytes });
 
 /** Goes on after an answer: the model is told something and asked again. */
 export const remark = (state: Dialogue, words: readonly Words[], bytes = NOTE_BYTES): Dialogue => ({
@@ -249,7 +264,7 @@ function raised(state: Dialogue): Dialogue {
   return state.closing === 'asked' ? { ...state, closing: 'overtaken' } : goOn(state);
 }
 
-const errand = (ask: Extract<Ask, { kind: 'delegate' }>, call: CallRef, of: number): OwedStep => ({
+const errand = (ask: Extract<Ask, { kind: 'delegate' }>, call: CallRef, of: number, as: Casting | undefined): OwedStep => ({
   kind: 'child',
   slot: { call },
   to: ask.to,
@@ -261,6 +276,7 @@ const errand = (ask: Extract<Ask, { kind: 'delegate' }>, call: CallRef, of: numb
   fingerprint: ask.fingerprint,
   asked: true,
   ...(ask.tools === undefined ? {} : { tools: ask.tools }),
+  ...(as === undefined ? {} : { scope: as.tools }),
   ...(ask.sharePercent === undefined ? {} : { sharePercent: ask.sharePercent }),
   ...(ask.moneyMicroUsd === undefined ? {} : { moneyMicroUsd: ask.moneyMicroUsd }),
   ...(ask.estimateTokens === undefined ? {} : { estimateTokens: ask.estimateTokens }),

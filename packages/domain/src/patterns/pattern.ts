@@ -82,6 +82,8 @@ export interface OwedChild {
   /** In money, instead of an equal part. */
   readonly moneyMicroUsd?: number;
   readonly tools?: readonly (string | null)[];
+  /** Tools of the role that asks, when the agent works in another role than its own: it can give no others. */
+  readonly scope?: readonly string[];
   /** Keyed digest of the task; empty when it is the parent's own. */
   readonly fingerprint: string;
   /** Asked by a model, so cycles are looked for. */

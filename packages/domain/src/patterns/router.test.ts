@@ -21,6 +21,13 @@ describe('router', () => {
     work.model();
     expect(work.outcome).toMatchObject({ kind: 'answered' });
   });
+  it('refuses the chosen one a tool that is not of its role, though the agent has it', () => {
+    const blind = { ...analyst, role: 'blind@1', tools: [] };
+    const work = new AtWork(router, { team: [blind, analyst] });
+    work.takeUp();
+    work.model(choosing(blind));
+    expect(work.model('files__read')).toEqual(['refuse: ToolNotAllowed']);
+  });
   it('sends no child: the chosen one is the agent itself, at the same depth', () => {
     const work = atWork();
     expect(work.model(choosing(analyst)).filter((step) => step.startsWith('child'))).toEqual([]);

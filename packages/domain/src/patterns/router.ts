@@ -72,7 +72,7 @@ const chosen = (brief: Brief, to: Casting): Pick<RouterState, 'chosen' | 'talk'>
 });
 
 function pending(state: RouterState): readonly OwedStep[] {
-  if (state.talk !== undefined) return owes(state.talk);
+  if (state.talk !== undefined) return owes(state.talk, state.chosen);
   if (state.choosing || state.failure !== undefined) return [];
   return [
     {

@@ -41,6 +41,31 @@ describe('swarm', () => {
   });
 });
 
+describe('whoever has the work', () => {
+  const blind: Casting = { ...researcher, role: 'blind@1', tools: [] };
+  it('uses the tools of its own role only, also those that it has seen somebody else use', () => {
+    const work = new AtWork(swarm, { team: [researcher, blind] });
+    work.takeUp();
+    expect(work.model('files__read')).toEqual(['tool files__read']);
+    work.tool();
+    work.model(passing(blind));
+    work.takeUp();
+    expect(work.model('files__read')).toEqual(['refuse: ToolNotAllowed']);
+  });
+  it('delegates no tool that it may not use itself', () => {
+    const work = new AtWork(swarm, { team: [blind] });
+    work.takeUp();
+    work.model({ kind: 'delegate', to: researcher, taskBytes: 10, fingerprint: 'f1' });
+    expect(work.taken.at(-1)).toMatchObject({ kind: 'child', scope: [] });
+  });
+  it('is reckoned with its own instruction, also when it is of no team', () => {
+    const wide = { ...analyst, baseBytes: 9_000 };
+    const work = atWork();
+    work.model(passing(wide));
+    expect(work.owed).toMatchObject([{ promptBytes: expect.toSatisfy((bytes: number) => bytes >= 9_000 + plainBrief.taskBytes) }]);
+  });
+});
+
 describe('handing over', () => {
   it('to and fro is stopped with its reason: A, B, A, B', () => {
     const work = atWork();

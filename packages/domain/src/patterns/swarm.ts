@@ -1,5 +1,5 @@
 import type { CallRef, Casting } from '../workflow/steps.ts';
-import { begin, type Dialogue, hear, outcomeOf, owes, promptOf } from './dialogue.ts';
+import { begin, type Dialogue, hear, outcomeOf, owes, promptOf, widened } from './dialogue.ts';
 import type { Brief, OwedStep, Pattern, StepEvent } from './pattern.ts';
 
 /**
@@ -22,7 +22,7 @@ export const swarm: Pattern<SwarmState> = {
     return { brief, held: [first], talk: begin({ ...brief, promptBaseBytes: widest(brief) }) };
   },
   evolve,
-  pending: (state) => (state.failure === undefined ? owes(state.talk, handOvers(state)) : []),
+  pending: (state) => (state.failure === undefined ? owes(state.talk, state.held.at(-1), handOvers(state)) : []),
   outcome: (state) => {
     const outcome = outcomeOf(state.talk);
     if (state.failure === undefined) return outcome;
@@ -32,10 +32,11 @@ export const swarm: Pattern<SwarmState> = {
 };
 
 /** Any of them may speak next: prompts are reckoned with the longest. */
-const widest = (brief: Brief): number => Math.max(brief.promptBaseBytes, ...brief.team.map(({ baseBytes }) => baseBytes));
+const widest = (brief: Brief, held: readonly Casting[] = []): number =>
+  Math.max(brief.promptBaseBytes, ...[...brief.team, ...held].map(({ baseBytes }) => baseBytes));
 
 function evolve(state: SwarmState, event: StepEvent): SwarmState {
-  const talk = hear(state.talk, event);
+  const talk = event.kind === 'handed_over' ? widened(hear(state.talk, event), widening(state, event.to)) : hear(state.talk, event);
   if (event.kind === 'raised' && state.failure !== undefined) {
     const { failure: _, ...rest } = state;
     return { ...rest, talk };
@@ -51,6 +52,9 @@ function evolve(state: SwarmState, event: StepEvent): SwarmState {
       }
     : { ...state, talk, held };
 }
+
+/** By how much somebody of no team is longer than all before. */
+const widening = ({ brief, held }: SwarmState, to: Casting): number => widest(brief, [...held, to]) - widest(brief, held);
 
 /** A, B, A, B. */
 function isToAndFro(held: readonly Casting[]): boolean {

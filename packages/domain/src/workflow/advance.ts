@@ -124,7 +124,8 @@ function stopChild(story: Story, id: AgentId): boolean {
 
 const liveChildren = (story: Story, id: AgentId): readonly Agent[] =>
   [...story.workflow.agents.values()].filter((agent) => agent.parent === id && agent.end === undefined);
-const isBusy = (story: Story, id: AgentId): boolean => [...story.workflow.attempts.values()].some((attempt) => attempt.agent === id);
+/** Also while a step waits for its retry: whoever has ended spends nothing more. */
+const isBusy = (story: Story, id: AgentId): boolean => [...story.workflow.steps.values()].some((step) => step.agent === id);
 
 /** Once its pattern has an outcome: children that are not needed are stopped, another pattern is tried, or it ends. */
 function conclude(story: Story, id: AgentId): boolean {

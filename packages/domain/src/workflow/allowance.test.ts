@@ -118,4 +118,24 @@ describe('an allowance', () => {
     says(false, 2);
     expect(told.agent().mandate.limits.moneyMicroUsd).toBe(0);
   });
+  it('is asked for more of a task that began without: budgets that came later hold for what is added', () => {
+    told = new Telling();
+    told.tell(submission());
+    told.tell({ ...topUp({ moneyMicroUsd: 500 }), lease: true } as WorkflowInput);
+    expect(pending(told.workflow).allowance).toMatchObject({ number: 2, moneyMicroUsd: 500 });
+    expect(told.model('a0', modelSays('files__read'))).toEqual(['attempt.settled']);
+    expect(says(false, 2)).toEqual(['allowance.answered', 'attempt.reserved']);
+    expect(told.agent().mandate.limits.moneyMicroUsd).toBe(1_000_000);
+  });
+  it('is asked for all that is left of a task that had ended without', () => {
+    told = new Telling();
+    told.tell(submission({ pattern: 'direct', maxModelCalls: 4 }));
+    for (let n = 0; n < 3; n++) turn();
+    told.model('a0');
+    expect(told.workflow.phase).toBe('failed');
+    told.tell({ ...topUp({ moneyMicroUsd: 500, modelCalls: 5 }), lease: true } as WorkflowInput);
+    const { spent } = told.agent().mandate;
+    expect(pending(told.workflow).allowance).toMatchObject({ number: 2, moneyMicroUsd: 1_000_500 - spent.moneyMicroUsd });
+    expect(says(true, 2)).toEqual(['allowance.answered', 'attempt.reserved']);
+  });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { modelSays, submission, Telling } from './given.ts';
+import { casting, delegating, environment, modelAsks, modelSays, submission, Telling } from './given.ts';
+import type { Answer, Ask } from './steps.ts';
 
 const running = (): Telling => {
   const told = new Telling();
@@ -42,6 +43,29 @@ describe('retries', () => {
     }
     expect(told.last('task.failed')?.data.code).toBe('server_error');
     expect(told.last('attempt.settled')?.data.attempt).toBe('a0_s1_t6');
+  });
+});
+
+describe('a step whose answer nobody waits for any more', () => {
+  it('is not tried again when the pattern of its agent has failed: nobody spends after its end', () => {
+    const [one, other] = [casting('researcher@1'), casting('creator@1')];
+    const passing = (to: typeof one): Ask => ({ kind: 'transfer', to });
+    const told = new Telling();
+    told.tell({ ...submission(), environment: { ...environment, team: [one, other] } });
+    told.model('a0', modelAsks(delegating(one, { pattern: 'swarm' })));
+    told.model('a0-1', modelAsks(passing(other)));
+    told.model('a0-1', modelAsks(passing(one)));
+    // The work goes to and fro, and in the same turn a tool is called that is to be tried again later.
+    const turn = modelAsks(passing(other)) as Extract<Answer, { kind: 'llm' }>;
+    told.model('a0-1', { ...turn, calls: [...turn.calls, { tool: 'files__read', argsBytes: 10 }] });
+    const [reading] = told.open('tool');
+    const failure = { code: 'rate_limit', retryable: true, billed: 'no', retryAfterMs: 7_000 } as const;
+    expect(told.tell({ kind: 'result', attempt: reading!.id, outcome: 'failed', failure })).toEqual([
+      'attempt.settled',
+      'decision.made',
+      'attempt.reserved',
+    ]);
+    expect(told.last('decision.made')?.data).toMatchObject({ agent: 'a0-1', chosenBy: 'fallback', reasons: ['failed.swarm.HandoverLoop'] });
   });
 });
 

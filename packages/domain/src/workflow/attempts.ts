@@ -12,6 +12,7 @@ import {
   plus,
   shortfall,
 } from '../mandate/mandate.ts';
+import { outcomeOfWork } from '../patterns/patterns.ts';
 import { refusal, type Refusal } from '../refusals.ts';
 import { backoffMs, RETRY, type RetryPolicy } from '../retry.ts';
 import type { AttemptSettled } from './events.ts';
@@ -68,6 +69,7 @@ function retryTime(story: Story, attempt: OpenAttempt, ended: Ended): number | u
   if (story.workflow.phase !== 'running' || agent === undefined || stopOf(story.workflow, agent) !== undefined) return undefined;
   const policy: RetryPolicy = RETRY[attempt.owes.kind];
   if (attempt.number >= policy.maxAttempts || !mayRepeat(attempt, ended)) return undefined;
+  if (agent.work !== undefined && outcomeOfWork(agent.work) !== undefined) return undefined;
   const waitMs = ended.outcome === 'failed' ? backoffMs(policy, attempt.number, attempt.id, ended.failure?.retryAfterMs) : 0;
   return story.now + waitMs < agent.mandate.limits.deadlineAt ? story.now + waitMs : undefined;
 }

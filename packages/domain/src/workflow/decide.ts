@@ -39,6 +39,10 @@ export function decide(input: WorkflowInput, workflow: Workflow, circumstances: 
       return result(input, story);
     case 'top_up':
       return topUp(input, story);
+    case 'erase':
+      return erase(input, story);
+    case 'erased':
+      return erased(input.keys, story);
     case 'allowance':
       return allowance(input, story);
     case 'agent_timer':
@@ -59,6 +63,7 @@ export function decide(input: WorkflowInput, workflow: Workflow, circumstances: 
 function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story): Decision<WorkflowEvent> {
   const known = story.workflow.submitted;
   if (known !== undefined) {
+    if (story.workflow.erasure !== undefined) return refused(contentErased());
     return known.bodyHash === input.bodyHash
       ? nothing('the same request was already accepted')
       : { kind: 'refused', refusal: refusal('IdempotencyConflict', `Request ${input.request} was already used for another task.`) };
@@ -164,7 +169,8 @@ function askAllowance(story: Story, moneyMicroUsd: number): void {
   story.tell({
     type: 'allowance.asked',
     data: {
-      number: (story.workflow.allowance?.asked.number ?? 0) + 1,
+      // The first is for the mandate that the task began with; without one, a top-up is the second.
+      number: (story.workflow.allowance?.asked.number ?? (story.workflow.topUps.size > 0 ? 1 : 0)) + 1,
       moneyMicroUsd,
       // An attempt that is reserved at the last moment is settled by then.
       expiresAt: root.mandate.limits.deadlineAt + timing.queueMs + Math.max(timing.llmMs, timing.toolMs) + 2 * timing.graceMs,
@@ -178,6 +184,7 @@ function topUp(input: Extract<WorkflowInput, { kind: 'top_up' }>, story: Story):
   const { workflow } = story;
   const root = rootOf(workflow);
   if (root === undefined) return refused(refusal('WorkflowUnknown', 'There is no such workflow to top up.'));
+  if (workflow.erasure !== undefined) return refused(contentErased());
   if (workflow.topUps.has(input.request)) return nothing('this top-up was already taken');
   const resumable = workflow.phase === 'failed' && RESUMABLE.has(workflow.failure?.code ?? '') && root.granted.edition > 1;
   if (workflow.phase !== 'running' && !resumable) {
@@ -199,7 +206,7 @@ function topUp(input: Extract<WorkflowInput, { kind: 'top_up' }>, story: Story):
   if (deadlineAt > story.now + ROOT_CEILING.deadlineMs)
     return refused(refusal('MandateTooLarge', `The deadline would be more than ${ROOT_CEILING.deadlineMs} ms from now.`));
   story.tell({ type: 'mandate.topped_up', data: { request: input.request, added: input.added, deadlineAt } });
-  if (workflow.allowance !== undefined) {
+  if (workflow.allowance !== undefined || input.lease === true) {
     askAllowance(
       story,
       isUnleased(workflow) ? Math.max(0, more.moneyMicroUsd - root.mandate.spent.moneyMicroUsd) : input.added.moneyMicroUsd,
@@ -284,6 +291,23 @@ function cancelAgent(id: AgentId, request: RequestId, story: Story): Decision<Wo
   story.tell({ type: 'agent.stopped', data: { agent: id, as: 'cancelled', code: 'Cancelled', message: 'The agent was cancelled.' } });
   return advance(story);
 }
+
+/** The run ends, whatever its state; open attempts are settled as in a cancellation, without their words. */
+function erase({ request, of }: Extract<WorkflowInput, { kind: 'erase' }>, story: Story): Decision<WorkflowEvent> {
+  const { phase, erasure } = story.workflow;
+  if (phase === 'absent') return refused(refusal('WorkflowUnknown', 'There is no such workflow to erase.'));
+  if (erasure !== undefined) return nothing('it is erased or being erased');
+  story.tell({ type: 'erasure.requested', data: { request, of } });
+  return advance(story);
+}
+
+function erased(keys: number, story: Story): Decision<WorkflowEvent> {
+  if (story.workflow.erasure !== 'requested') return nothing('no erasure is waited for');
+  story.tell({ type: 'content.erased', data: { keys } });
+  return story.end();
+}
+
+const contentErased = (): Refusal => refusal('ContentErased', 'The content of this workflow was erased.');
 
 function start(input: Extract<WorkflowInput, { kind: 'start' }>, story: Story): Decision<WorkflowEvent> {
   const attempt = story.workflow.attempts.get(input.attempt);

@@ -146,13 +146,12 @@ function isCycle(workflow: Workflow, parent: Agent, role: string, fingerprint: s
 
 /** Tools only become fewer on the way down, and at depth 2 they only read unless the tenant says otherwise. */
 function scopeOf(parent: Agent, to: Casting, owed: OwedChild): readonly GrantedTool[] | Refusal {
-  const mayUse = parent.granted.tools.filter(
-    (tool) => parent.depth + 1 < 2 || parent.granted.delegation.deepest === 'any' || tool.effect === 'read_only',
-  );
+  const own = parent.granted.tools.filter(({ name }) => owed.scope?.includes(name) ?? true);
+  const mayUse = own.filter((tool) => parent.depth + 1 < 2 || parent.granted.delegation.deepest === 'any' || tool.effect === 'read_only');
   const { tools } = owed;
   if (tools === undefined) return mayUse.filter(({ name }) => to.tools.includes(name));
-  if (tools.some((name) => name === null || !parent.granted.tools.some((tool) => tool.name === name)))
-    return refusal('ToolNotAllowed', 'A tool was asked for the child that the parent does not have.');
+  if (tools.some((name) => name === null || !own.some((tool) => tool.name === name)))
+    return refusal('ToolNotAllowed', 'A tool was asked for the child that the parent does not have, or that the role may not use.');
   const scope = mayUse.filter(({ name }) => tools.includes(name));
   return scope.length === new Set(tools).size
     ? scope

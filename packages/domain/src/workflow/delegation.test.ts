@@ -222,6 +222,12 @@ describe('tools', () => {
     trusting.model('a0-1', modelAsks(delegating(creator, { fingerprint: 'f2' })));
     expect(scope(trusting, 'a0-1-1')).toEqual(['files__read', 'mail__send']);
   });
+  it('are no more than those of the role that delegates, when the agent works in another role', () => {
+    const told = running({ pattern: 'router' }, { team: [researcher] });
+    told.model('a0', modelAsks(delegating(creator), delegating(creator, { fingerprint: 'f2', tools: ['mail__send'] })));
+    expect(scope(told, 'a0-1')).toEqual(['files__read']);
+    expect(told.last('step.refused')?.data.code).toBe('ToolNotAllowed');
+  });
   it('that are not in the scope of a child are refused to it, though its parent has them', () => {
     const told = running();
     told.model('a0', modelAsks(delegating(researcher)));

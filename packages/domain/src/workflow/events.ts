@@ -48,6 +48,10 @@ export type WorkflowEvent =
   | { readonly type: 'bus.reset'; readonly data: { readonly incarnation: string } }
   /** INPUT. content: { reason }. Without an agent the whole task. */
   | { readonly type: 'cancel.requested'; readonly data: { readonly request: RequestId; readonly agent?: AgentId } }
+  /** INPUT. Its content is to go: the run ends, it is never carried on, and nobody's words are stored any more. */
+  | { readonly type: 'erasure.requested'; readonly data: ErasureRequested }
+  /** INPUT. The keys were destroyed: nobody can read content of this workflow any more. */
+  | { readonly type: 'content.erased'; readonly data: { readonly keys: number } }
   /** A part of the mandate is nearly used up; the agent is told what is left. */
   | { readonly type: 'mandate.warned'; readonly data: MandateWarned }
   /** INPUT. The client gave more; what had run out is owed again. */
@@ -114,6 +118,12 @@ export interface TaskOptions {
   readonly maxAgents?: number;
   /** How the pattern is run. */
   readonly tuning?: Tuning;
+}
+
+export interface ErasureRequested {
+  readonly request: RequestId;
+  /** Whether this workflow was named, or the person whom it is about. */
+  readonly of: 'workflow' | 'data_subject';
 }
 
 export interface MandateWarned {

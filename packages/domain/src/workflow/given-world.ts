@@ -1,4 +1,4 @@
-import { type AgentId, ROOT_AGENT, type RequestId } from '../ids.ts';
+import { type AgentId, type AttemptId, ROOT_AGENT, type RequestId } from '../ids.ts';
 import { type Figures, NONE, plus } from '../mandate/mandate.ts';
 import { promptOfWork } from '../patterns/patterns.ts';
 import { decide } from './decide.ts';
@@ -112,31 +112,37 @@ export class World {
     if (fate.dies === 'before the call') return;
     if (fate.heeds && pending(this.owner.state).stop.some(({ id }) => id === attempt.id))
       return this.say(attempt, { outcome: 'cancelled', failure: { code: 'cancelled', retryable: false, billed: 'no' } });
-    if (fate.fails === 'unbilled')
-      return this.say(attempt, { outcome: 'failed', failure: { code: 'rate_limit', retryable: true, billed: 'no' } });
+    if (fate.fails === 'unbilled') {
+      const { retryAfterMs } = fate;
+      return this.say(attempt, { outcome: 'failed', failure: { code: 'rate_limit', retryable: true, billed: 'no', retryAfterMs } });
+    }
     const place = nonIdempotent ? attempt.step : attempt.id;
     this.effects.set(place, (this.effects.get(place) ?? 0) + 1);
     const answer = this.answerOf(attempt, fate);
     this.billed = plus(this.billed, billOf(answer));
     if (fate.dies === 'after the call') return;
+    if (fate.fails === 'with a bill')
+      return this.say(attempt, { outcome: 'failed', answer, failure: { code: 'bad_answer', retryable: true, billed: 'yes' } });
     if (fate.fails === 'for good')
       return this.say(attempt, { outcome: 'failed', failure: { code: 'bad_request', retryable: false, billed: 'yes' } });
     this.say(attempt, { outcome: 'succeeded', answer });
   }
 
-  answerOf({ owes, reservation }: OpenAttempt, fate: Fate): Answer {
+  answerOf({ agent, owes, reservation }: OpenAttempt, fate: Fate): Answer {
     if (owes.kind === 'analyze') return { kind: 'analyze', analysis: this.analysis };
     if (owes.kind === 'tool') return toolSays(fate.bytes);
     const share = (figure: number): number => Math.floor((figure * fate.percent) / 100);
     const tokens = share(reservation.tokens);
     const part = fate.heeds ? owes.part?.name : undefined;
+    const mayPass = owes.part === undefined && this.owner.state.agents.get(agent)?.work?.pattern === 'swarm';
+    const calls = mayPass ? (fate.passing ?? fate.calls) : fate.calls;
     return {
       ...modelSays(),
       usage: { inputTokens: tokens, outputTokens: 0, cachedInputTokens: 0, reasoningTokens: 0 },
       costMicroUsd: share(reservation.moneyMicroUsd),
       textBytes: fate.bytes,
       fingerprint: fate.words,
-      calls: part === 'plan' ? fate.plan : part === 'choose' ? fate.choice : part === 'rate' ? fate.rating : fate.calls,
+      calls: part === 'plan' ? fate.plan : part === 'choose' ? fate.choice : part === 'rate' ? fate.rating : calls,
     } as Answer;
   }
 
@@ -153,11 +159,27 @@ export class World {
 
   fireTimers(): void {
     for (const { fire } of pending(this.owner.state).timers.filter(({ at }) => at <= this.now)) {
-      if (fire.timer === 'attempt') this.deliver(this.owner, { kind: 'attempt_timer', attempt: fire.attempt });
+      if (fire.timer === 'attempt') this.#overdue(fire.attempt);
       else if (fire.timer === 'retry') this.deliver(this.owner, { kind: 'retry_timer', step: fire.step, attempt: fire.attempt });
       else if (fire.timer === 'agent') this.deliver(this.owner, { kind: 'agent_timer', agent: fire.agent });
       else this.deliver(this.owner, { kind: 'workflow_timer' });
     }
+  }
+
+  /** The owner takes the claim itself: won, it proves that the attempt never ran and never will. */
+  #overdue(id: AttemptId): void {
+    const attempt = this.owner.state.attempts.get(id);
+    if (attempt === undefined) return;
+    const claimable = attempt.owes.kind === 'llm' || (attempt.owes.kind === 'tool' && attempt.owes.effect !== 'non_idempotent');
+    if (!claimable || attempt.bus !== `bus-${this.bus}` || this.claims.has(id))
+      return this.deliver(this.owner, { kind: 'attempt_timer', attempt: id });
+    this.claims.set(id, OWNER);
+    this.deliver(this.owner, {
+      kind: 'result',
+      attempt: id,
+      outcome: 'expired',
+      failure: { code: 'expired', retryable: true, billed: 'no' },
+    });
   }
 
   cancel(agent?: AgentId): void {
@@ -179,6 +201,9 @@ export class World {
   #book(before: Workflow, event: WorkflowEvent): void {
     const { allowance } = before;
     if (event.type === 'allowance.asked' && event.data.number === 1) this.leased = 0;
+    // What it had before there was an account is no lease, and may be spent all the same.
+    if (event.type === 'allowance.asked' && event.data.number > 1 && allowance === undefined)
+      this.leased = (rootOf(before)?.mandate.limits.moneyMicroUsd ?? 0) - event.data.moneyMicroUsd;
     // What has ended was settled with the account, and what it refused was never leased.
     if (event.type === 'mandate.topped_up' && allowance !== undefined && (!isOpen(before) || rootOf(before)?.stopped !== undefined))
       this.leased = this.settled.moneyMicroUsd;
@@ -228,6 +253,9 @@ export class World {
   }
 }
 
+/** Who holds a claim that the owner took. */
+const OWNER = -1;
+
 export interface Owner {
   state: Workflow;
   readonly epoch: number;
@@ -237,7 +265,9 @@ export interface Owner {
 export interface Fate {
   readonly runner: number;
   readonly dies: 'no' | 'before the call' | 'after the call';
-  readonly fails: 'no' | 'unbilled' | 'for good';
+  readonly fails: 'no' | 'unbilled' | 'with a bill' | 'for good';
+  /** What a provider that was not asked for money says it needs. */
+  readonly retryAfterMs: number;
   /** Does as it is told: stops when it is to stop, plans, chooses or rates when it is asked to. */
   readonly heeds: boolean;
   readonly bytes: number;
@@ -249,6 +279,8 @@ export interface Fate {
   readonly plan: readonly CallFacts[];
   readonly choice: readonly CallFacts[];
   readonly rating: readonly CallFacts[];
+  /** What it says instead where it may hand the work over. */
+  readonly passing: readonly CallFacts[] | undefined;
 }
 
 export const plainAnalysis: AnalysisFacts = {

@@ -16,7 +16,14 @@ export type WorkflowInput =
       readonly environment: Environment;
     }
   | { readonly kind: 'cancel'; readonly request: RequestId; readonly agent?: AgentId }
-  | { readonly kind: 'top_up'; readonly request: RequestId; readonly added: Figures; readonly deadlineMs?: number }
+  | {
+      readonly kind: 'top_up';
+      readonly request: RequestId;
+      readonly added: Figures;
+      readonly deadlineMs?: number;
+      /** The tenant's account has limits, also when it had none when the task began. */
+      readonly lease?: boolean;
+    }
   | {
       readonly kind: 'allowance';
       readonly number: number;
@@ -36,6 +43,9 @@ export type WorkflowInput =
       /** With an analysis: who could do the work. Cast at the edge from the role catalogue, on the record in `decision.made`. */
       readonly team?: readonly Casting[];
     }
+  | { readonly kind: 'erase'; readonly request: RequestId; readonly of: 'workflow' | 'data_subject' }
+  /** The keys that an erasure asked for were destroyed: so many there were. */
+  | { readonly kind: 'erased'; readonly keys: number }
   | { readonly kind: 'agent_timer'; readonly agent: AgentId }
   | { readonly kind: 'attempt_timer'; readonly attempt: AttemptId }
   | { readonly kind: 'retry_timer'; readonly step: StepId; readonly attempt: number }

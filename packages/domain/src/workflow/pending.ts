@@ -37,7 +37,8 @@ export function pending(workflow: Workflow): Pending {
   }
   const { allowance } = workflow;
   return {
-    dispatch: attempts,
+    // Without their content commands cannot be composed any more; the timers settle what nobody answers.
+    dispatch: workflow.erasure === undefined ? attempts : [],
     stop: workflow.phase === 'ending' ? attempts : attempts.filter((attempt) => isStopped(workflow, attempt)),
     timers: workflow.phase === 'running' ? timers : timers.filter(({ fire }) => fire.timer === 'attempt'),
     ...(allowance?.waiting === true ? { allowance: allowance.asked } : {}),

@@ -1,3 +1,6 @@
+import { changes } from '../changes.ts';
+import { type Decision, nothing } from '../decider.ts';
+import { type Divergence, divergenceOf } from '../divergence.ts';
 import { ROOT_AGENT } from '../ids.ts';
 import { MAX_AGENTS, MAX_DEPTH } from '../mandate/mandate.ts';
 import type { EventData, ModelTerms, WorkflowEvent } from './events.ts';
@@ -25,22 +28,66 @@ export type Replay =
 /** Decides a recorded history again, input by input. Everything that a decision depends on stands in its events. */
 export function replay(history: readonly RecordedDecision[]): Replay {
   let workflow = ABSENT;
-  for (const [index, recorded] of history.entries()) {
-    const decided = decideAgain(recorded, workflow);
-    if (JSON.stringify(decided) !== JSON.stringify(recorded.events.map(withoutCommandHash))) {
-      return { kind: 'diverged', index, recorded: recorded.events, decided };
-    }
-    workflow = recorded.events.reduce((state, event) => evolve(state, event, recorded.at), workflow);
+  let index = 0;
+  for (const { recorded, decided, after } of decidedAgain(history)) {
+    if (changes(recorded, decided).length > 0) return { kind: 'diverged', index, recorded, decided };
+    workflow = after;
+    index++;
   }
   return { kind: 'same', workflow };
 }
 
-function decideAgain(recorded: RecordedDecision, workflow: Workflow): readonly WorkflowEvent[] {
+/** What is decided today, in place of `decide`. */
+export type Decide = typeof decide;
+
+/** A recorded decision beside what is decided today from the same input on the same state. */
+interface DecidedAgain {
+  /** Without the hashes of commands: they are added after a decision. */
+  readonly recorded: readonly WorkflowEvent[];
+  readonly decided: readonly WorkflowEvent[];
+  /** Why nothing was decided, when nothing was. */
+  readonly because?: string;
+  /** The state after what is recorded. */
+  readonly after: Workflow;
+}
+
+/** Decides every input of a history again. The state is the recorded one throughout: what comes after a divergence is still compared. */
+function* decidedAgain(history: readonly RecordedDecision[], by: Decide = decide): Generator<DecidedAgain> {
+  let workflow = ABSENT;
+  for (const recorded of history) {
+    const decision = decideOne(recorded, workflow, by);
+    workflow = recorded.events.reduce((state, event) => evolve(state, event, recorded.at), workflow);
+    yield {
+      recorded: recorded.events.map(withoutCommandHash),
+      decided: decision.kind === 'events' ? decision.events : [],
+      ...(decision.kind === 'events' ? {} : { because: decision.kind === 'nothing' ? decision.because : decision.refusal.message }),
+      after: workflow,
+    };
+  }
+}
+
+/** Where a history diverges, decision by decision; none when it is decided today as it was then. */
+export interface Redecision {
+  readonly divergences: readonly Divergence[];
+  readonly workflow: Workflow;
+}
+
+export function redecide(history: readonly RecordedDecision[], by?: Decide): Redecision {
+  const divergences: Divergence[] = [];
+  let workflow = ABSENT;
+  for (const { recorded, decided, because, after } of decidedAgain(history, by)) {
+    const divergence = divergenceOf(workflow.version + 1, recorded, decided, because);
+    if (divergence !== undefined) divergences.push(divergence);
+    workflow = after;
+  }
+  return { divergences, workflow };
+}
+
+function decideOne(recorded: RecordedDecision, workflow: Workflow, by: Decide): Decision<WorkflowEvent> {
   const [first] = recorded.events;
   const input = first === undefined ? undefined : inputOf(first, recorded, workflow);
-  if (input === undefined) return [];
-  const decision = decide(input, workflow, circumstancesOf(recorded));
-  return decision.kind === 'events' ? decision.events : [];
+  if (input === undefined) return nothing('no input is recorded as such an event');
+  return by(input, workflow, circumstancesOf(recorded));
 }
 
 /** The command's hash is added at the edge, after the decision. */
@@ -62,8 +109,18 @@ function inputOf(first: WorkflowEvent, { events, at }: RecordedDecision, workflo
       return { kind: 'submit', ...first.data, environment: environmentOf(events) };
     case 'cancel.requested':
       return { kind: 'cancel', ...first.data };
+    case 'erasure.requested':
+      return { kind: 'erase', ...first.data };
+    case 'content.erased':
+      return { kind: 'erased', ...first.data };
     case 'mandate.topped_up':
-      return { kind: 'top_up', request: first.data.request, added: first.data.added, ...timeAdded(first.data.deadlineAt, workflow, at) };
+      return {
+        kind: 'top_up',
+        request: first.data.request,
+        added: first.data.added,
+        ...timeAdded(first.data.deadlineAt, workflow, at),
+        lease: isLeased(events),
+      };
     case 'allowance.answered':
       return { kind: 'allowance', ...first.data };
     case 'attempt.started':
@@ -134,12 +191,14 @@ const teamOf = (events: readonly WorkflowEvent[]): readonly Casting[] => {
   return made?.type === 'decision.made' ? made.data.team : [];
 };
 
+const isLeased = (events: readonly WorkflowEvent[]): boolean => events.some((event) => event.type === 'allowance.asked');
+
 /** The world as it stands in the events that came of it. */
 function environmentOf(events: readonly WorkflowEvent[]): Environment {
   const granted = events.find((event) => event.type === 'mandate.granted');
   if (granted?.type !== 'mandate.granted') return rejectingEnvironment(events);
   const { tools, catalogHash, promptBaseBytes, role, model, timing, edition, tier, fingerprint, delegation } = granted.data;
-  const lease = events.some((event) => event.type === 'allowance.asked');
+  const lease = isLeased(events);
   return { tools, catalogHash, promptBaseBytes, role, model, timing, edition, tier, fingerprint, delegation, team: teamOf(events), lease };
 }
 

@@ -23,17 +23,20 @@ const toolCall: fc.Arbitrary<CallFacts> = fc.record({
   argsBytes: fc.nat(50),
 });
 
-const fate = (calls: fc.Arbitrary<readonly CallFacts[]>): fc.Arbitrary<Fate> =>
+/** `passing`: how often the work is handed over where it may be, one time in so many. */
+const fate = (calls: fc.Arbitrary<readonly CallFacts[]>, passing = 3): fc.Arbitrary<Fate> =>
   fc.record({
     runner: fc.nat(3),
     dies: often('no' as const, fc.constantFrom('before the call' as const, 'after the call' as const)),
-    fails: often('no' as const, fc.constantFrom('unbilled' as const, 'unbilled' as const, 'for good' as const)),
+    fails: often('no' as const, fc.constantFrom('unbilled' as const, 'unbilled' as const, 'with a bill' as const, 'for good' as const)),
+    retryAfterMs: often(0, fc.nat(600_000)),
     heeds: often(true, fc.constant(false)),
     bytes: often(20, fc.nat(60_000)),
     words: fc.constantFrom('w1', 'w2', 'w3'),
     percent: fc.nat(100),
     calls,
     plan: planCall,
+    passing: often(undefined, handOverTurn, passing - 1),
     choice: fc.oneof(role, nobody).map((to) => [asking({ kind: 'choose', to })]),
     rating: fc
       .constantFrom('poor' as const, 'fair' as const, 'good' as const, 'excellent' as const)
@@ -99,12 +102,20 @@ const ask: fc.Arbitrary<CallFacts> = fc
   )
   .map(asking);
 
+/** Mostly among two, so that they pass it to and fro; often with other calls in the same turn. */
+const handOverTurn: fc.Arbitrary<readonly CallFacts[]> = fc
+  .tuple(
+    fc.oneof({ weight: 5, arbitrary: fc.constantFrom(...ROLES.slice(0, 2)) }, { weight: 1, arbitrary: role }),
+    fc.array(fc.oneof(ask, toolCall), { maxLength: 3 }),
+  )
+  .map(([to, others]) => [asking({ kind: 'transfer', to }), ...others]);
+
 type Turn =
   | { readonly do: 'work' | 'work twice'; readonly pick: number; readonly fate: Fate }
   | { readonly do: 'deliver' | 'deliver twice' | 'lose a message' | 'deliver to a stale owner'; readonly pick: number }
   | { readonly do: 'take over' | 'take over beside a stale owner' | 'redispatch' | 'wipe the bus' | 'cancel' | 'freeze' | 'thaw' }
   | { readonly do: 'cancel an agent'; readonly pick: number }
-  | { readonly do: 'top up'; readonly request: number; readonly times: number; readonly deadlineMs: number }
+  | { readonly do: 'top up'; readonly request: number; readonly times: number; readonly deadlineMs: number; readonly lease: boolean }
   | { readonly do: 'answer the account'; readonly granted: boolean }
   | { readonly do: 'wait'; readonly ms: number };
 
@@ -136,6 +147,7 @@ const interventions: readonly { readonly weight: number; readonly arbitrary: fc.
       request: fc.nat(3),
       times: fc.nat(5),
       deadlineMs: fc.constantFrom(0, 600_000),
+      lease: fc.boolean(),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('freeze' as const, 'thaw' as const, 'thaw' as const) }) },
@@ -183,12 +195,13 @@ function play(world: World, turn: Turn): void {
     case 'cancel an agent':
       return world.cancel([...world.owner.state.agents.keys()][turn.pick]);
     case 'top up': {
-      const { request, times, deadlineMs } = turn;
+      const { request, times, deadlineMs, lease } = turn;
       const added = { moneyMicroUsd: times * 20_000, tokens: times * 20_000, modelCalls: times, toolCalls: times };
       return world.deliver(world.owner, {
         kind: 'top_up',
         request: `up${request}` as RequestId,
         added,
+        lease,
         ...(deadlineMs === 0 ? {} : { deadlineMs }),
       });
     }
@@ -205,8 +218,8 @@ function play(world: World, turn: Turn): void {
 }
 
 const quiet: Fate = {
-  ...{ runner: 0, dies: 'no', fails: 'no', heeds: true, bytes: 20, words: 'w1', percent: 50 },
-  ...{ calls: [], plan: [], choice: [], rating: [] },
+  ...{ runner: 0, dies: 'no', fails: 'no', retryAfterMs: 0, heeds: true, bytes: 20, words: 'w1', percent: 50 },
+  ...{ calls: [], plan: [], choice: [], rating: [], passing: undefined },
 };
 
 function endsWell(world: World, turns: readonly Turn[]): void {
@@ -291,12 +304,14 @@ describe(`over ${runs(1_500)} random delegation trees with the same faults, and 
       { weight: 5, arbitrary: fc.constant([]) },
       { weight: 9, arbitrary: fc.array(ask, { minLength: 1, maxLength: 5 }) },
       { weight: 3, arbitrary: fc.array(toolCall, { minLength: 1, maxLength: 3 }) },
+      { weight: 3, arbitrary: fc.array(fc.oneof(ask, toolCall), { minLength: 2, maxLength: 4 }) },
       { weight: 1, arbitrary: fc.array(ask, { minLength: 12, maxLength: 14 }) },
     );
     const long = { maxLength: 150, size: 'max' } as const;
     const calm = fc.array(fc.oneof(...ordinary(fate(calls)).slice(0, CALM), answerOfTheAccount), long);
     const stormy = fc.array(fc.oneof(...ordinary(fate(calls)), ...interventions, answerOfTheAccount), long);
-    const turns = fc.noBias(fc.oneof({ weight: 3, arbitrary: calm }, { weight: 2, arbitrary: stormy }));
+    const handing = fc.array(fc.oneof(...ordinary(fate(calls, 1)).slice(0, CALM), answerOfTheAccount), long);
+    const turns = fc.noBias(fc.oneof({ weight: 5, arbitrary: calm }, { weight: 4, arbitrary: stormy }, { weight: 1, arbitrary: handing }));
     fc.assert(
       fc.property(treeOptions, treeEnvironment, fit, turns, (options, granted, fitting, schedule) => {
         const world = new World({ ...plainAnalysis, fit: fitting }, granted.team);

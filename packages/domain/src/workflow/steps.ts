@@ -104,7 +104,7 @@ export interface Errand {
   /** Keyed digest of the task's words, for the search for cycles. */
   readonly fingerprint: string;
   readonly pattern?: PatternName;
-  /** Only these; null for a name that the agent does not have. */
+  /** Only these; null for a name that the agent does not have, or that the role may not use. */
   readonly tools?: readonly (string | null)[];
   readonly sharePercent?: number;
   readonly moneyMicroUsd?: number;

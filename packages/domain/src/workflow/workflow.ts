@@ -52,6 +52,8 @@ export interface Workflow {
   readonly allowance?: { readonly asked: Allowance; readonly waiting: boolean };
   /** Requests whose top-up was taken. */
   readonly topUps: ReadonlySet<RequestId>;
+  /** `requested`: nothing is owed to its work any more, but its keys have to be destroyed. `done`: they were. */
+  readonly erasure?: 'requested' | 'done';
 }
 
 export type Phase = 'absent' | 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
@@ -106,6 +108,9 @@ export const ABSENT: Workflow = {
 
 export const isOpen = (workflow: Workflow): boolean => workflow.phase === 'running' || workflow.phase === 'ending';
 
+/** Whether anything has to be done about it still: a successor must find it. */
+export const isUnfinished = (workflow: Workflow): boolean => isOpen(workflow) || workflow.erasure === 'requested';
+
 /** Folds one event. `at` is the decision's time as it stands in the envelope. */
 export function evolve(before: Workflow, event: WorkflowEvent, at: number): Workflow {
   const workflow: Workflow = { ...before, version: before.version + 1, at: Math.max(before.at, at) };
@@ -145,6 +150,13 @@ export function evolve(before: Workflow, event: WorkflowEvent, at: number): Work
     case 'cancel.requested':
       if (event.data.agent !== undefined) return workflow;
       return ending(workflow, 'cancelled', 'Cancelled', 'The task was cancelled.');
+    case 'erasure.requested': {
+      const ended =
+        workflow.phase === 'running' ? ending(workflow, 'cancelled', 'ContentErased', 'The content of the task was erased.') : workflow;
+      return { ...ended, erasure: 'requested' };
+    }
+    case 'content.erased':
+      return { ...workflow, erasure: 'done' };
     case 'step.refused':
       return stepRefused(workflow, event.data);
     case 'task.completed':
@@ -251,8 +263,7 @@ function toppedUp(workflow: Workflow, data: MandateToppedUp): Workflow {
 }
 
 /** Whether nothing is out on lease for it: the account settles what has ended, and never leased what it refused. */
-export const isUnleased = (workflow: Workflow): boolean =>
-  workflow.allowance !== undefined && (!isOpen(workflow) || rootOf(workflow)?.stopped !== undefined);
+export const isUnleased = (workflow: Workflow): boolean => !isOpen(workflow) || rootOf(workflow)?.stopped !== undefined;
 
 function allowanceAnswered(workflow: Workflow, granted: boolean): Workflow {
   const { allowance } = workflow;

@@ -10,4 +10,9 @@ const program = (name: string): string => fileURLToPath(new URL(name, import.met
 const filesystem = join(program('../../../../infra/local/node_modules'), '@modelcontextprotocol', 'server-filesystem', 'dist', 'index.js');
 
 /** Paths of programs to run with `node`. */
-export const mcpPrograms = { counter: program('counter-server.ts'), garbage: program('garbage-server.ts'), filesystem } as const;
+export const mcpPrograms = {
+  counter: program('counter-server.ts'),
+  garbage: program('garbage-server.ts'),
+  marks: program('marks-server.ts'),
+  filesystem,
+} as const;

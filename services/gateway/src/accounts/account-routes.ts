@@ -5,7 +5,7 @@ import type { FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { type GatewayApp, identityOf } from '../http/gateway-app.ts';
 import { GatewayProblem, problemDetails } from '../http/problem.ts';
-import type { Identity } from '../identity/api-keys.ts';
+import { operatorOf } from '../identity/operator.ts';
 import { requestIdOf } from '../identity/request-id.ts';
 import { type AccountCommand, commandAccount, readAccount } from './account-command.ts';
 
@@ -86,18 +86,6 @@ function send(
     request: requestIdOf(tenant, request.headers['idempotency-key']),
     traceparent: request.span?.traceparent ?? '',
     data,
-  });
-}
-
-/** @throws GatewayProblem 403 for everybody else */
-function operatorOf(request: Pick<FastifyRequest, 'identity'>): Identity {
-  const identity = identityOf(request);
-  if (identity.role === 'operator') return identity;
-  throw new GatewayProblem({
-    status: 403,
-    code: 'NotAnOperator',
-    detail: 'This needs the key of an operator.',
-    next: 'Ask the operator: a tenant cannot raise its own budget or lift a freeze.',
   });
 }
 

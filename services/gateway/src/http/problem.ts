@@ -51,6 +51,7 @@ const TITLES: Readonly<Record<number, string>> = {
   403: 'Not allowed',
   404: 'Not found',
   409: 'Conflict',
+  410: 'Erased',
   413: 'Too large',
   415: 'Unsupported media type',
   422: 'Refused',

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { type GatewayApp, identityOf } from '../http/gateway-app.ts';
 import { randomRequestId, requestIdOf } from '../identity/request-id.ts';
 import { dataOf, failures, idempotencyKey, params, taskOf, type TaskRoutesOptions } from './route-shapes.ts';
+import { giveReceipt } from './receipts.ts';
 import { sendCommand } from './send-command.ts';
 
 /** With nothing in it a task that was frozen goes on, once the freeze is lifted. */
@@ -13,6 +14,7 @@ const more = taskTopUp.omit({ workflow: true });
 export function commandRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
   cancelRoute(app, options);
   topUpRoute(app, options);
+  eraseRoute(app, options);
 }
 
 function cancelRoute(app: GatewayApp, options: TaskRoutesOptions): void {
@@ -42,6 +44,7 @@ function cancelRoute(app: GatewayApp, options: TaskRoutesOptions): void {
         data: { workflow, ...(agent === undefined ? {} : { agent }), ...(reason === undefined ? {} : { reason }) },
       });
       accepted.close();
+      giveReceipt(reply, accepted.receipt);
       const status = await options.ask('tasks.get', { tenant, workflow }).then(
         (task) => task.status,
         () => (agent === undefined ? ('ending' as const) : ('running' as const)),
@@ -87,7 +90,44 @@ function topUpRoute(app: GatewayApp, options: TaskRoutesOptions): void {
         data: { ...request.body, workflow },
       });
       close();
+      giveReceipt(reply, receipt);
       return reply.status(202).send({ data: { workflowId: workflow, requestId: id, duplicate: receipt.duplicate } });
+    },
+  );
+}
+
+const erased = z.object({
+  workflowId: z.string(),
+  duplicate: z.boolean().describe('it was erased before; what may have come back was destroyed again'),
+});
+
+function eraseRoute(app: GatewayApp, options: TaskRoutesOptions): void {
+  app.post(
+    '/api/v1/tasks/:id/erase',
+    {
+      schema: {
+        summary: 'Erase the content of a task, for ever',
+        description:
+          'It ends if it runs. Answered when the key of its content is destroyed: texts, answers, arguments and results are null from then on and `erasedAt` says since when. Facts and figures stay. It can never be carried on.',
+        tags: ['erasure'],
+        params,
+        response: { 200: dataOf(erased), ...failures },
+      },
+    },
+    async (request, reply) => {
+      const { workflow } = taskOf(request);
+      const { receipt, close } = await sendCommand(options.bus, options.instance, {
+        type: TYPES.taskErase,
+        partition: partitionOf(workflow) ?? 0,
+        identity: identityOf(request),
+        request: randomRequestId(),
+        workflow,
+        traceparent: request.span?.traceparent ?? '',
+        data: { workflow },
+      });
+      close();
+      giveReceipt(reply, receipt);
+      return { data: { workflowId: workflow, duplicate: receipt.duplicate } };
     },
   );
 }

@@ -20,8 +20,10 @@ import { agentRoutes } from './agent-routes.ts';
 import { commandRoutes } from './command-routes.ts';
 import { type Follower, followEvents } from './follow-events.ts';
 import { dataOf, failures, idempotencyKey, limit, pageOf, pageQuery, params, taskOf, type TaskRoutesOptions } from './route-shapes.ts';
+import { giveReceipt } from './receipts.ts';
 import { sendCommand } from './send-command.ts';
 import { resumeAfter } from './server-sent-events.ts';
+import { stateRoutes } from './state-routes.ts';
 import { waitForResult } from './wait-for-result.ts';
 
 const MOST_WAIT_SECONDS = 60;
@@ -40,6 +42,7 @@ export function taskRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
   followRoute(app, options);
   commandRoutes(app, options);
   agentRoutes(app, options);
+  stateRoutes(app, options);
 }
 
 function submitRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
@@ -75,6 +78,7 @@ function submitRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
         try {
           const location = `/api/v1/tasks/${receipt.workflow}`;
           reply.header('location', location);
+          giveReceipt(reply, receipt);
           const waitMs = request.query.wait * 1_000;
           const detail =
             waitMs === 0

@@ -132,7 +132,7 @@ export class Chunks {
     });
   }
 
-  /** Settles what is there. Calls must have ended. */
+  /** Settles what is there; a call that has not ended counts at its worst: nobody will hear what it cost. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#looking);
@@ -269,8 +269,8 @@ export class Chunks {
     purse.chunks = purse.chunks.filter((each) => each !== chunk);
     const settlement: LeaseSettleMessage = {
       lease: chunk.lease,
-      spentMicroUsd: chunk.spentMicroUsd,
-      usage: { modelCalls: chunk.modelCalls, tokens: chunk.tokens },
+      spentMicroUsd: chunk.spentMicroUsd + chunk.reservedMicroUsd,
+      usage: { modelCalls: chunk.modelCalls + chunk.inFlight, tokens: chunk.tokens },
     };
     const settling = this.#untilStored(purse.payer.tenant, settlement, chunk.expiresAt).finally(() => this.#settling.delete(settling));
     this.#settling.add(settling);

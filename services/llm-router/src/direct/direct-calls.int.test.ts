@@ -11,7 +11,8 @@ import {
   subjects,
   TYPES,
 } from '@mandate/contracts';
-import { type RunningService, startService } from '@mandate/service-kit';
+import { Bus } from '@mandate/messaging';
+import { type Logger, type RunningService, Standings, startService } from '@mandate/service-kit';
 import {
   type Commander,
   commander,
@@ -24,6 +25,7 @@ import {
 } from '@mandate/test-kit';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { llmRouter } from '../service.ts';
+import { Chunks } from './chunks.ts';
 
 /** The router's side of direct calls; the test is the account. */
 let nats: FreshNats;
@@ -211,4 +213,33 @@ test('a failure that provably cost nothing gives the money back; one that may ha
   const [settled] = heard(TYPES.leaseSettle, leaseSettle);
   expect(settled?.spentMicroUsd).toBeGreaterThanOrEqual(stub.bill().costMicroUsd);
   expect(settled?.spentMicroUsd).toBe(asks()[0]?.leastMicroUsd);
+});
+
+test('a call that has not ended when its router must stop counts at its worst', async () => {
+  const bus = await Bus.connect({ servers: nats.url, user: 'llm-router', password: nats.password('llm-router'), name: 'stopping' });
+  const standings = new Standings(bus);
+  const log = { warn: () => undefined } as unknown as Logger;
+  const chunks = new Chunks(
+    { bus, log, instance: `stopping-${Date.now()}`, standings },
+    { chunkMicroUsd: 1_000, chunkMs: 30_000, callMs: 10_000, graceMs: 1_000 },
+  );
+  const payer = { tenant: 'acme', key: 'k1', model: 'stub' };
+  const until = Date.now() + 10_000;
+  const both = Promise.all([chunks.reserve(payer, 300, until), chunks.reserve(payer, 400, until)]);
+  // The first of them asks alone; both are served by what it gets.
+  answer(await nextAsk(), { money: 1_000 });
+  const [ended, running] = await both;
+  ended.settle(50, 5);
+  await chunks.stop();
+  running.settle(100, 10);
+  await vi.waitFor(() => expect(heard(TYPES.leaseSettle, leaseSettle).map(({ spentMicroUsd }) => spentMicroUsd)).toEqual([50 + 400]));
+  standings.stop();
+  await bus.close();
+});
+
+test('what is no JSON is answered, and the router goes on', async () => {
+  expect(await account.bus.ask(subjects.query('llm-router', 'call'), '{')).toMatchObject({ ok: false });
+  const after = call('after it');
+  answer(await nextAsk(), { money: 1_000 });
+  expect((await after).ok).toBe(true);
 });

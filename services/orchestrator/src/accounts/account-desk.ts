@@ -1,5 +1,6 @@
 import {
   ACCOUNT_EVENT_VERSIONS,
+  accountQuestion,
   type AccountReceipt,
   type AccountView,
   allowanceOf,
@@ -45,6 +46,7 @@ export class AccountDesk {
   readonly #shared: Shared;
   readonly #partition: number;
   readonly #epoch: number;
+  readonly #incarnation: string;
   readonly #relay: Relay;
   readonly #memory: AccountMemory;
   readonly #clock: Clock;
@@ -59,12 +61,13 @@ export class AccountDesk {
 
   constructor(
     shared: Shared,
-    partition: { readonly number: number; readonly epoch: number },
+    partition: { readonly number: number; readonly epoch: number; readonly incarnation: string },
     parts: { readonly relay: Relay; readonly isLost: () => boolean; readonly onDoubt: (position: number) => void },
   ) {
     this.#shared = shared;
     this.#partition = partition.number;
     this.#epoch = partition.epoch;
+    this.#incarnation = partition.incarnation;
     this.#relay = parts.relay;
     this.#isLost = parts.isLost;
     this.#onDoubt = parts.onDoubt;
@@ -83,7 +86,7 @@ export class AccountDesk {
     this.#saying = setInterval(() => this.#tick(), SAID_EVERY_MS);
     const subject = subjects.query('orchestrator', `account-${this.#partition}`);
     this.#answering = this.#shared.bus.answer(subject, 'owner', async (message) => {
-      const { tenant } = message.json<{ tenant: string }>();
+      const { tenant } = accountQuestion.parse(message.json());
       const held = await this.#memory.get(tenant);
       await held.committed;
       this.#memory.forgetIdle(held);
@@ -274,7 +277,7 @@ export class AccountDesk {
     const standing = {
       partition: this.#partition,
       epoch: this.#epoch,
-      incarnation: this.#shared.logIncarnation,
+      incarnation: this.#incarnation,
       frozen: named('frozen'),
       limited: named('limited'),
     };

@@ -47,6 +47,7 @@ export function readAccountMessage(address: InboxAddress, event: CloudEvent, act
   if (address.source === 'orchestrator' || address.source === 'llm-router') {
     if (event.type === TYPES.leaseAsk) {
       const parsed = parseMessage(event, TYPES.leaseAsk, leaseAsk);
+      if (parsed.ok && !isTheirs(address, parsed.value.lease, parsed.value.holder)) return FOREIGN;
       return about(parsed, () => {
         const { sentAt, ...ask } = (parsed as Extract<typeof parsed, { ok: true }>).value;
         return { kind: 'ask', ask, sentAt };
@@ -54,6 +55,7 @@ export function readAccountMessage(address: InboxAddress, event: CloudEvent, act
     }
     if (event.type === TYPES.leaseSettle) {
       const parsed = parseMessage(event, TYPES.leaseSettle, leaseSettle);
+      if (parsed.ok && !isTheirs(address, parsed.value.lease)) return FOREIGN;
       return about(parsed, () => ({ kind: 'settle', settlement: (parsed as Extract<typeof parsed, { ok: true }>).value }));
     }
   }
@@ -73,6 +75,15 @@ export function readAccountMessage(address: InboxAddress, event: CloudEvent, act
   if (!isRequestId(request)) return { ok: false, reason: 'invalid_data', detail: 'the request id must be 1 to 64 of A-Z a-z 0-9 _ -' };
   const read = about(parseMessage(event, event.type, accountFreeze), () => ({ kind, request }));
   return read.ok ? { ok: true, message: { ...read.message, cause: command } } : read;
+}
+
+const FOREIGN: AccountRead = { ok: false, reason: 'invalid_data', detail: 'a lease of a task is an orchestrator’s, any other a router’s' };
+
+/** Orchestrators speak for tasks, routers for themselves: nobody frees what somebody else has leased. */
+function isTheirs({ source }: InboxAddress, lease: string, holder?: 'workflow' | 'router'): boolean {
+  const isOfTask = allowanceOf(lease) !== undefined;
+  if (source === 'orchestrator') return isOfTask && holder !== 'router';
+  return !isOfTask && holder !== 'workflow' && !lease.startsWith('wf_') && /._\d+$/.test(lease);
 }
 
 function answered(address: InboxAddress, event: CloudEvent, cause: Cause): AccountRead {

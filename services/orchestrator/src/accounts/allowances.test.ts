@@ -36,6 +36,14 @@ test('a top-up that the account refused is no lease', () => {
   expect(settled(asked(1, 100), answered(1, true), asked(2, 50), answered(2, false), failed(90))).toEqual([[1, 90]]);
 });
 
+test('a task that began without a lease: only what it spent beyond its first mandate, or since it went on', () => {
+  const granted = { type: 'mandate.granted', data: { parent: null, limits: { moneyMicroUsd: 100 } } } as unknown as WorkflowEvent;
+  expect(settled(granted, asked(2, 50), answered(2, true), failed(120))).toEqual([[2, 20]]);
+  expect(settled(granted, asked(2, 50), answered(2, true), failed(90))).toEqual([[2, 0]]);
+  expect(settled(granted, failed(40), asked(2, 110), answered(2, true), failed(70))).toEqual([[2, 30]]);
+  expect(settled(granted, asked(1, 100), failed(70))).toEqual([[1, 70]]);
+});
+
 test('the last lease takes what no lease has room for', () => {
   expect(settled(asked(1, 10), asked(2, 10), failed(30))).toEqual([
     [1, 10],

@@ -124,7 +124,10 @@ export function leasesAtTheEnd(events: readonly WorkflowEvent[]): readonly Lease
   let asked: { readonly number: number; readonly moneyMicroUsd: number }[] = [];
   let open: typeof asked = [];
   for (const event of events) {
-    if (event.type === 'allowance.asked') asked.push(event.data);
+    // The mandate that it began with is filled first, whether it was leased or not.
+    if (event.type === 'mandate.granted' && event.data.parent === null)
+      asked = [{ ...UNLEASED, moneyMicroUsd: event.data.limits.moneyMicroUsd }];
+    if (event.type === 'allowance.asked') asked = [...asked.filter(({ number }) => event.data.number > 1 || number > 0), event.data];
     // A top-up that was not leased is no lease; the first one's refusal ends the task.
     if (event.type === 'allowance.answered' && !event.data.granted && event.data.number > 1)
       asked = asked.filter(({ number }) => number !== event.data.number);
@@ -134,13 +137,17 @@ export function leasesAtTheEnd(events: readonly WorkflowEvent[]): readonly Lease
   }
   const since = minus(spent, before);
   let money = since.moneyMicroUsd;
-  return open.map(({ number, moneyMicroUsd }, index) => {
+  const parts = open.map(({ number, moneyMicroUsd }, index) => {
     const isLast = index === open.length - 1;
     const share = isLast ? money : Math.min(money, moneyMicroUsd);
     money -= share;
     return { number, spent: { ...(isLast ? since : NONE), moneyMicroUsd: share } };
   });
+  return parts.filter(({ number }) => number !== UNLEASED.number);
 }
+
+/** What a task began with while its tenant's account had no limits. */
+const UNLEASED = { number: 0 } as const;
 
 /** The API key that the task came with, when it came with one. */
 const keyOf = (actor: string): string | null => /^key\/(.+)$/.exec(actor)?.[1] ?? null;

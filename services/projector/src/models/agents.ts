@@ -10,10 +10,10 @@ import {
   plus,
   ROOT_AGENT,
 } from '@mandate/domain';
-import { CANCELLED, takenBack, type TaskRow, TOO_LATE } from './task.ts';
+import { CANCELLED, ERASED, takenBack, type TaskRow, TOO_LATE } from './task.ts';
 
 /**
- * A row of `read.agents`: one agent of a workflow. Figures are its own; what whoever works for it spent is added up when
+ * A row of `agents`: one agent of a workflow. Figures are its own; what whoever works for it spent is added up when
  * it is asked for. Property names are column names; times are epoch milliseconds.
  */
 export interface AgentRow {
@@ -125,6 +125,8 @@ export function evolveAgents(agents: Agents, event: StoredEvent, task: TaskRow):
     }
     case 'cancel.requested':
       return event.data.agent === undefined ? ending(agents, ROOT_AGENT, CANCELLED) : agents;
+    case 'erasure.requested':
+      return task.status === 'running' ? ending(agents, ROOT_AGENT, ERASED) : agents;
     case 'timer.fired':
       return event.data.timer === 'workflow' ? ending(agents, ROOT_AGENT, TOO_LATE) : agents;
     case 'task.completed':
@@ -134,7 +136,11 @@ export function evolveAgents(agents: Agents, event: StoredEvent, task: TaskRow):
       return changed(agents, ROOT_AGENT, () => ({ ...ended(event), state: 'failed', code, message, answer_at: answerAt }));
     }
     case 'task.cancelled':
-      return changed(agents, ROOT_AGENT, () => ({ ...ended(event), ...CANCELLED, state: 'cancelled' }));
+      return changed(agents, ROOT_AGENT, () => ({
+        ...ended(event),
+        ...(task.code === ERASED.code ? ERASED : CANCELLED),
+        state: 'cancelled',
+      }));
     default:
       // All others inform of something that is no agent's.
       return agents;

@@ -1,7 +1,7 @@
 import type { StoredEvent } from '@mandate/contracts';
 import type { OpenAttempt, TaskRow } from './task.ts';
 
-/** Rows of `read.llm_calls` and `read.tool_calls`: one per settled attempt, never changed. Property names are column names. */
+/** Rows of `llm_calls` and `tool_calls`: one per settled attempt, never changed. Property names are column names. */
 interface CallRow {
   readonly workflow: string;
   /** Of the event that settled the attempt. */

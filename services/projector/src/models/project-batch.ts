@@ -17,7 +17,7 @@ export interface Known {
   readonly agents: Agents;
 }
 
-/** A row of `read.parked`: from this event on, the stream is not projected. */
+/** A row of `parked`: from this event on, the stream is not projected. */
 export interface ParkedStream {
   readonly workflow: string;
   readonly p: number;
@@ -26,6 +26,8 @@ export interface ParkedStream {
   readonly pos: number;
   readonly type: string;
   readonly reason: string;
+  /** Of the event, epoch ms. */
+  readonly at: number;
 }
 
 /** Everything that a batch of events writes. */
@@ -101,4 +103,5 @@ export const park = (partition: number, position: number, envelope: StoredEvent,
   pos: position,
   type: envelope.type,
   reason: reason.slice(0, 1_000),
+  at: envelope.at,
 });

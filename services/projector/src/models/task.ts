@@ -12,7 +12,7 @@ import {
 } from '@mandate/domain';
 
 /**
- * A row of `read.tasks`: what is known about one workflow. Figures are those of all its agents: every settled attempt
+ * A row of `tasks`: what is known about one workflow. Figures are those of all its agents: every settled attempt
  * counts once, whoever's it was. Property names are column names, so that rows go to and come
  * from Postgres as they are. Times are epoch milliseconds.
  */
@@ -36,7 +36,7 @@ export interface TaskRow {
   readonly submitted_at: number;
   readonly updated_at: number;
   readonly ended_at: number | null;
-  /** Ended, and every mandate was given back: only late answers can follow, and a top-up. */
+  /** Ended, and every mandate was given back: only late answers can follow, a top-up, and an erasure. */
   readonly closed: boolean;
   readonly code: string | null;
   readonly message: string | null;
@@ -53,6 +53,8 @@ export interface TaskRow {
   readonly resumable: boolean;
   /** What the account was asked for last. */
   readonly allowance: Pick<Allowance, 'number' | 'moneyMicroUsd'> | null;
+  /** When erasure was asked for: nothing of its content is shown from then on. */
+  readonly erased_at: number | null;
 }
 
 type TaskStatus = 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
@@ -119,6 +121,7 @@ function submitted(event: StoredEvent, partition: number): TaskRow {
     edition: null,
     resumable: false,
     allowance: null,
+    erased_at: null,
   };
 }
 
@@ -157,14 +160,17 @@ function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
         code: event.data.code,
         message: event.data.message,
         answer_at: event.data.answerAt,
-        resumable: (task.edition ?? 1) > 1 && RESUMABLE.has(event.data.code),
+        resumable: task.erased_at === null && (task.edition ?? 1) > 1 && RESUMABLE.has(event.data.code),
       };
     case 'task.cancelled':
       return { ...ended(task, event.at), status: 'cancelled', steps: event.data.steps };
     case 'mandate.released':
       return { held_mandates: task.held_mandates - 1, closed: task.ended_at !== null && task.held_mandates === 1 };
+    case 'erasure.requested':
+      return { erased_at: event.at, resumable: false, ...(task.status === 'running' ? { status: 'ending', ...ERASED } : {}) };
     case 'task.submitted':
       throw new OutOfOrder(`${event.id} submits a task that exists already.`);
+    case 'content.erased':
     case 'attempt.started':
     case 'attempt.answered_late':
     case 'retry.scheduled':
@@ -208,6 +214,7 @@ function toppedUp(task: TaskRow, { added, deadlineAt }: MandateToppedUp): Partia
 }
 
 export const CANCELLED = { code: 'Cancelled', message: 'The task was cancelled.' } as const;
+export const ERASED = { code: 'ContentErased', message: 'The content of the task was erased.' } as const;
 export const TOO_LATE = { code: 'DeadlineExceeded', message: 'The deadline of the task has passed.' } as const;
 
 /** Money that a top-up had added and the account did not lease; none of it was spent. */

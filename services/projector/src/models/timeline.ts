@@ -1,6 +1,6 @@
 import type { StoredEvent } from '@mandate/contracts';
 
-/** A row of `read.timeline`: one event, facts only. Property names are column names. */
+/** A row of `timeline`: one event, facts only. Property names are column names. */
 export interface TimelineRow {
   readonly workflow: string;
   readonly version: number;

@@ -4,8 +4,17 @@ import { crashPoint, type Logger } from '@mandate/service-kit';
 import type { Pool } from 'pg';
 import { type Known, type LoggedEvent, NO_CHANGES, park, projectBatch } from '../models/project-batch.ts';
 import { Unstorable } from '../store/binary-arrays.ts';
-import { readLog, readLogState } from '../store/log.ts';
-import { type Checkpoint, clearPartition, readCheckpoint, readKnown, readParked, writeChanges } from '../store/read-store.ts';
+import { readLog, readLogState, readStream } from '../store/log.ts';
+import {
+  type Checkpoint,
+  clearPartition,
+  noteRetried,
+  readCheckpoint,
+  readKnown,
+  readParked,
+  readRetries,
+  writeChanges,
+} from '../store/read-store.ts';
 
 export interface PartitionOptions {
   readonly partition: number;
@@ -49,6 +58,8 @@ export class PartitionProjection {
   #head = 0;
   #stopped = false;
   #reload = false;
+  /** Somebody may want a parked stream projected again. */
+  #lookForRetries = false;
   #news = Promise.withResolvers<void>();
 
   constructor(options: PartitionOptions) {
@@ -80,7 +91,8 @@ export class PartitionProjection {
     if (!this.#loaded) return;
     if (incarnation !== this.#checkpoint.incarnation || head < next) return this.#again();
     this.#head = Math.max(this.#head, head);
-    if (this.#head > this.#checkpoint.next) this.#news.resolve();
+    this.#lookForRetries ||= this.#parked.size > 0;
+    if (this.#head > this.#checkpoint.next || this.#lookForRetries) this.#news.resolve();
   }
 
   /** Finishes the batch in flight. */
@@ -140,6 +152,7 @@ export class PartitionProjection {
 
   async #follow(): Promise<void> {
     while (!this.#stopped && !this.#reload) {
+      if (this.#lookForRetries && !(await this.#retryParked())) return;
       const heard = this.#takeHeard();
       const events = heard.length > 0 || this.#head <= this.#checkpoint.next ? heard : await this.#read();
       if (events.length === 0) await this.#waitForNews();
@@ -165,7 +178,7 @@ export class PartitionProjection {
   }
 
   async #waitForNews(): Promise<void> {
-    if (this.#heard.length > 0 || this.#stopped || this.#reload || this.#head > this.#checkpoint.next) return;
+    if (this.#heard.length > 0 || this.#stopped || this.#reload || this.#lookForRetries || this.#head > this.#checkpoint.next) return;
     this.#news = Promise.withResolvers();
     await this.#news.promise;
   }
@@ -220,6 +233,40 @@ export class PartitionProjection {
       { workflow: parked.workflow, version: parked.version, type: parked.type, reason: parked.reason },
       'stream parked: it is not projected any further',
     );
+    return true;
+  }
+
+  /** Projects what was left out of a parked stream, up to where its partition is. False: another writer moved the checkpoint. */
+  async #retryParked(): Promise<boolean> {
+    this.#lookForRetries = false;
+    const { pool, log } = this.#options;
+    for (const workflow of await readRetries(pool, this.partition)) {
+      const [known] = await readKnown(pool, [workflow]);
+      const at = { partition: this.partition, stream: workflow, after: known?.task.version ?? 0, before: this.#checkpoint.next };
+      const events = await readStream(pool, at);
+      const changes = projectBatch(
+        this.partition,
+        events,
+        () => known,
+        () => false,
+      );
+      try {
+        if (!(await writeChanges(pool, this.partition, this.#checkpoint, this.#checkpoint.next, changes))) return false;
+      } catch (error) {
+        const first = events[0];
+        if (!isDataError(error) || first === undefined) throw error;
+        const again = park(this.partition, first.position, first.envelope, `Postgres cannot store it: ${(error as Error).message}`);
+        const parked = { ...NO_CHANGES, parked: [again] };
+        if (!(await writeChanges(pool, this.partition, this.#checkpoint, this.#checkpoint.next, parked))) return false;
+        continue;
+      }
+      if (changes.parked.length > 0) continue;
+      await noteRetried(pool, workflow);
+      this.#parked.delete(workflow);
+      // As it was before it was parked.
+      this.#workflows.delete(workflow);
+      log.info({ workflow, events: events.length }, 'parked stream is projected again');
+    }
     return true;
   }
 

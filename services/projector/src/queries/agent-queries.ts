@@ -1,13 +1,13 @@
 import type { AgentDetail, AgentSummary, Contribution } from '@mandate/contracts';
 import type { TextRef } from '@mandate/domain';
 import type { ContentReader } from '@mandate/event-store';
-import type { Pool } from 'pg';
 import { type AgentRow, type Counted, grantedOf, ownOf } from '../models/agents.ts';
 import { agentTree, type TreeAgent } from './agent-tree.ts';
 import type { QueryHandlers } from './answer-queries.ts';
-import { beginning, textIn } from './content.ts';
+import { beginning, isThere, textIn } from './content.ts';
 import { projectedTask } from './projected-task.ts';
 import { agentUnknown } from './query-problem.ts';
+import type { TenantRows } from '../store/read-models.ts';
 
 const EXCERPT_CHARACTERS = 1_000;
 
@@ -18,46 +18,47 @@ interface AnsweredRow extends AgentRow {
 }
 type Agent = AnsweredRow & TreeAgent;
 
-export const agentQueries = (
-  pool: Pool,
-  contents: ContentReader,
-): Pick<QueryHandlers, 'agents.list' | 'agents.get' | 'contributions.list'> => ({
-  'agents.list': async ({ tenant, workflow, minVersion }) => {
-    const task = await projectedTask(pool, tenant, workflow, minVersion);
-    const agents = await readTree(pool, tenant, workflow);
+export const agentQueries = (contents: ContentReader): Pick<QueryHandlers, 'agents.list' | 'agents.get' | 'contributions.list'> => ({
+  'agents.list': async ({ tenant, workflow, minVersion }, own) => {
+    const task = await projectedTask(own, tenant, workflow, minVersion);
+    const agents = await readTree(own, tenant, workflow);
     return { workflow, status: task.status, version: task.version, agents: agents.map(summary) };
   },
 
-  'agents.get': async ({ tenant, workflow, agent, minVersion }): Promise<AgentDetail> => {
-    await projectedTask(pool, tenant, workflow, minVersion);
-    const agents = await readTree(pool, tenant, workflow);
+  'agents.get': async ({ tenant, workflow, agent, minVersion }, own): Promise<AgentDetail> => {
+    const whole = await projectedTask(own, tenant, workflow, minVersion);
+    const agents = await readTree(own, tenant, workflow);
     const found = agents.find((each) => each.agent === agent);
     if (found === undefined) throw agentUnknown();
     const place = taskPlace(agents, found);
     const versions = [place.version, ...(found.answer_at === null ? [] : [found.answer_at])];
-    const texts = await contents.read(versions.map((version) => ({ stream: workflow, version })));
+    const texts = await contents.read((isThere(whole) ? versions : []).map((version) => ({ stream: workflow, version })));
     return {
       ...summary(found),
       workflow,
       task: taskIn(texts.get(`${workflow}/${place.version}`), place),
       answerText: textIn(texts, workflow, found.answer_at, 'text'),
+      erasedAt: whole.erased_at,
     };
   },
 
-  'contributions.list': async ({ tenant, workflow, minVersion }) => {
-    await projectedTask(pool, tenant, workflow, minVersion);
-    const agents = await readTree(pool, tenant, workflow);
+  'contributions.list': async ({ tenant, workflow, minVersion }, own) => {
+    const whole = await projectedTask(own, tenant, workflow, minVersion);
+    const agents = await readTree(own, tenant, workflow);
     const versions = new Set(agents.flatMap(({ answer_at }) => (answer_at === null ? [] : [answer_at])));
-    const texts = await contents.read(Array.from(versions, (version) => ({ stream: workflow, version })));
-    return { items: agents.map((agent) => contribution(agent, textIn(texts, workflow, agent.answer_at, 'text'))) };
+    const texts = await contents.read(Array.from(isThere(whole) ? versions : [], (version) => ({ stream: workflow, version })));
+    return {
+      items: agents.map((agent) => contribution(agent, textIn(texts, workflow, agent.answer_at, 'text'))),
+      erasedAt: whole.erased_at,
+    };
   },
 });
 
-async function readTree(pool: Pool, tenant: string, workflow: string): Promise<readonly Agent[]> {
-  const { rows } = await pool.query<AnsweredRow>({
+async function readTree(own: TenantRows, tenant: string, workflow: string): Promise<readonly Agent[]> {
+  const { rows } = await own.query<AnsweredRow>({
     name: 'agents',
     text: `select a.*, (t.data->'answer'->>'textBytes')::int as answer_bytes, t.data->>'agent' as answer_by
-       from read.agents a left join read.timeline t on t.workflow = a.workflow and t.version = a.answer_at
+       from agents a left join timeline t on t.workflow = a.workflow and t.version = a.answer_at
        where a.workflow = $1 and a.tenant = $2`,
     values: [workflow, tenant],
   });

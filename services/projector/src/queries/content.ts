@@ -1,3 +1,6 @@
+/** Whether content of a task is to be looked for: from the request of its erasure on it is not, whatever keys there still are. */
+export const isThere = (task: { readonly erased_at: number | null }): boolean => task.erased_at === null;
+
 /** A text field of an event's content, or null. */
 export function textIn(
   contents: ReadonlyMap<string, unknown>,

@@ -1,10 +1,10 @@
 import type { DecisionView, EVENT_SCHEMAS } from '@mandate/contracts';
 import { type DecisionMade, ROOT_AGENT, unreachable, type WeighedPattern } from '@mandate/domain';
-import type { Pool } from 'pg';
 import type { z } from 'zod';
 import type { QueryHandlers } from './answer-queries.ts';
 import { projectedTask } from './projected-task.ts';
 import { agentUnknown } from './query-problem.ts';
+import type { TenantRows } from '../store/read-models.ts';
 
 type Recorded = z.infer<(typeof EVENT_SCHEMAS)['decision.made']>;
 type Facts = NonNullable<DecisionView['analysis']>['facts'];
@@ -15,17 +15,17 @@ interface Told<Data> {
   readonly data: Data;
 }
 
-export const decisionQueries = (pool: Pool): Pick<QueryHandlers, 'decision.get'> => ({
-  'decision.get': async ({ tenant, workflow, agent, minVersion }): Promise<DecisionView> => {
-    await projectedTask(pool, tenant, workflow, minVersion);
-    const { rows } = await pool.query<Told<Recorded>>({
+export const decisionQueries: Pick<QueryHandlers, 'decision.get'> = {
+  'decision.get': async ({ tenant, workflow, agent, minVersion }, own): Promise<DecisionView> => {
+    await projectedTask(own, tenant, workflow, minVersion);
+    const { rows } = await own.query<Told<Recorded>>({
       name: 'decisions',
-      text: `select version, at, data from read.timeline
+      text: `select version, at, data from timeline
          where workflow = $1 and tenant = $2 and type = 'decision.made' and data->>'agent' = $3 order by version`,
       values: [workflow, tenant, agent],
     });
     const [first, ...later] = rows;
-    if (first === undefined && agent !== ROOT_AGENT && !(await isAgent(pool, workflow, agent))) throw agentUnknown();
+    if (first === undefined && agent !== ROOT_AGENT && !(await isAgent(own, workflow, agent))) throw agentUnknown();
     return {
       workflow,
       agent,
@@ -37,21 +37,21 @@ export const decisionQueries = (pool: Pool): Pick<QueryHandlers, 'decision.get'>
         reasons,
         alternatives,
       })),
-      analysis: agent === ROOT_AGENT ? await analysis(pool, tenant, workflow, first?.version) : null,
+      analysis: agent === ROOT_AGENT ? await analysis(own, tenant, workflow, first?.version) : null,
     };
   },
-});
+};
 
-async function isAgent(pool: Pool, workflow: string, agent: string): Promise<boolean> {
-  const { rowCount } = await pool.query('select 1 from read.agents where workflow = $1 and agent = $2', [workflow, agent]);
+async function isAgent(own: TenantRows, workflow: string, agent: string): Promise<boolean> {
+  const { rowCount } = await own.query('select 1 from agents where workflow = $1 and agent = $2', [workflow, agent]);
   return rowCount === 1;
 }
 
 /** The reading of the task that came before the decision. */
-async function analysis(pool: Pool, tenant: string, workflow: string, before: number | undefined): Promise<DecisionView['analysis']> {
-  const { rows } = await pool.query<Told<{ readonly answer: { readonly analysis: Facts } }>>({
+async function analysis(own: TenantRows, tenant: string, workflow: string, before: number | undefined): Promise<DecisionView['analysis']> {
+  const { rows } = await own.query<Told<{ readonly answer: { readonly analysis: Facts } }>>({
     name: 'analysis',
-    text: `select version, at, data from read.timeline
+    text: `select version, at, data from timeline
        where workflow = $1 and tenant = $2 and version < coalesce($3, 2147483647) and type = 'attempt.settled' and data->'answer'->>'kind' = 'analyze'
        order by version desc limit 1`,
     values: [workflow, tenant, before ?? null],

@@ -1,11 +1,10 @@
 import type { DelegationStats } from '@mandate/contracts';
-import type { Pool } from 'pg';
 import type { QueryHandlers } from './answer-queries.ts';
 
 /** Every figure from one snapshot. Agents of tasks that were submitted from `since` on. */
 const STATS = `
   with chosen as materialized (
-    select a.* from read.tasks t join read.agents a using (workflow) where t.tenant = $1 and a.tenant = $1 and t.submitted_at >= $2
+    select a.* from tasks t join agents a using (workflow) where t.tenant = $1 and a.tenant = $1 and t.submitted_at >= $2
   ), deepest as (
     select workflow, max(depth) as depth from chosen group by workflow
   ), refused as (
@@ -47,9 +46,9 @@ interface StatsRow {
   readonly refused_children: DelegationStats['refusedChildren'];
 }
 
-export const delegationQueries = (pool: Pool): Pick<QueryHandlers, 'delegation.stats'> => ({
-  'delegation.stats': async ({ tenant, since }): Promise<DelegationStats> => {
-    const { rows } = await pool.query<StatsRow>({ name: 'delegation-stats', text: STATS, values: [tenant, since] });
+export const delegationQueries: Pick<QueryHandlers, 'delegation.stats'> = {
+  'delegation.stats': async ({ tenant, since }, own): Promise<DelegationStats> => {
+    const { rows } = await own.query<StatsRow>({ name: 'delegation-stats', text: STATS, values: [tenant, since] });
     const [row] = rows;
     if (row === undefined) throw new Error('an aggregate without a row');
     return {
@@ -66,4 +65,4 @@ export const delegationQueries = (pool: Pool): Pick<QueryHandlers, 'delegation.s
       refusedChildren: row.refused_children,
     };
   },
-});
+};

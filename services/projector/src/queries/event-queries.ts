@@ -1,8 +1,8 @@
 import { LIMITS, type TimelineEvent } from '@mandate/contracts';
 import type { ContentReader } from '@mandate/event-store';
-import type { Pool } from 'pg';
 import type { TimelineRow } from '../models/timeline.ts';
 import type { QueryHandlers } from './answer-queries.ts';
+import { isThere } from './content.ts';
 import { projectedTask } from './projected-task.ts';
 
 /** An answer is one message on the bus, at most `LIMITS.messageBytes`; the rest is room for its frame. */
@@ -13,18 +13,18 @@ const CONTENT_ROWS = 25;
 /** Whom an event tells of: it says so, or names an attempt or a step of theirs. */
 const AGENT = `coalesce(data->>'agent', split_part(coalesce(data->>'attempt', data->>'step'), '_s', 1))`;
 
-export const eventQueries = (pool: Pool, contents: ContentReader): Pick<QueryHandlers, 'events.list'> => ({
-  'events.list': async ({ tenant, workflow, after, limit, include, agent, types, minVersion }) => {
+export const eventQueries = (contents: ContentReader): Pick<QueryHandlers, 'events.list'> => ({
+  'events.list': async ({ tenant, workflow, after, limit, include, agent, types, minVersion }, own) => {
     // The task first: no event up to its version can be missing afterwards.
-    const task = await projectedTask(pool, tenant, workflow, minVersion);
+    const task = await projectedTask(own, tenant, workflow, minVersion);
     const mostRows = include === 'content' ? Math.min(limit, CONTENT_ROWS) : limit;
-    const { rows } = await pool.query<TimelineRow>({
+    const { rows } = await own.query<TimelineRow>({
       name: 'events',
-      text: `select * from read.timeline where workflow = $1 and tenant = $2 and version > $3 and version <= $4
+      text: `select * from timeline where workflow = $1 and tenant = $2 and version > $3 and version <= $4
          and ($6::text is null or ${AGENT} = $6) and ($7::text[] is null or type = any($7)) order by version limit $5`,
       values: [workflow, tenant, after, task.version, mostRows, agent ?? null, types ?? null],
     });
-    const wanted = include === 'content' ? rows.filter((row) => row.has_content) : [];
+    const wanted = include === 'content' && isThere(task) ? rows.filter((row) => row.has_content) : [];
     const texts =
       wanted.length === 0
         ? new Map<string, unknown>()
@@ -35,7 +35,7 @@ export const eventQueries = (pool: Pool, contents: ContentReader): Pick<QueryHan
     const items = fitting(events);
     const isAll = rows.length < mostRows && items.length === events.length;
     const upTo = isAll ? Math.max(after, task.version) : (items.at(-1)?.version ?? after);
-    return { items, version: task.version, upTo, ended: task.closed, resumable: task.resumable };
+    return { items, version: task.version, upTo, ended: task.closed, resumable: task.resumable, erasedAt: task.erased_at };
   },
 });
 

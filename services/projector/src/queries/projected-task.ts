@@ -1,6 +1,6 @@
-import type { Pool } from 'pg';
 import type { TaskRow } from '../models/task.ts';
 import { QueryProblem } from './query-problem.ts';
+import type { TenantRows } from '../store/read-models.ts';
 
 const WAIT_MS = 2_000;
 /** Looks again after 2, 4, 8, 16 ms, then every 20: most waits are for a commit that is under way. */
@@ -13,25 +13,25 @@ const POLL_MS = 20;
  *
  * @throws QueryProblem WorkflowUnknown; a tenant's ids mean nothing to another tenant
  */
-export async function projectedTask(pool: Pool, tenant: string, workflow: string, minVersion = 0): Promise<TaskRow> {
+export async function projectedTask(own: TenantRows, tenant: string, workflow: string, minVersion = 0): Promise<TaskRow> {
   const deadline = performance.now() + WAIT_MS;
   for (let pollMs = FIRST_POLL_MS; ; pollMs = Math.min(POLL_MS, 2 * pollMs)) {
-    const { rows } = await pool.query<TaskRow>({
+    const { rows } = await own.query<TaskRow>({
       name: 'task',
-      text: 'select * from read.tasks where workflow = $1 and tenant = $2',
+      text: 'select * from tasks where workflow = $1 and tenant = $2',
       values: [workflow, tenant],
     });
     const task = rows[0];
     const isWaiting = (task?.version ?? 0) < minVersion && performance.now() < deadline;
     if (task !== undefined && !isWaiting) return task;
-    if (!isWaiting) throw await absent(pool, workflow);
+    if (!isWaiting) throw await absent(own, workflow);
     await new Promise((done) => setTimeout(done, pollMs));
   }
 }
 
 /** Why there is no row: there is none, or it was not applied again yet. */
-async function absent(pool: Pool, workflow: string): Promise<QueryProblem> {
-  const { rowCount } = await pool.query('select 1 from read.checkpoint where p = $1 and next_position < rebuild_to', [
+async function absent(own: TenantRows, workflow: string): Promise<QueryProblem> {
+  const { rowCount } = await own.query('select 1 from checkpoint where p = $1 and next_position < rebuild_to', [
     Number(workflow.slice(3, 5)),
   ]);
   return rowCount === 0

@@ -1,5 +1,5 @@
 import type { StoredEvent } from '@mandate/contracts';
-import type { Pool } from 'pg';
+import type { Pool, PoolClient } from 'pg';
 import type { LoggedEvent } from '../models/project-batch.ts';
 
 /** Where the log stands. */
@@ -10,7 +10,7 @@ export interface LogState {
   readonly heads: ReadonlyMap<number, number>;
 }
 
-export async function readLogState(pool: Pool): Promise<LogState> {
+export async function readLogState(pool: Pool | PoolClient): Promise<LogState> {
   const { rows } = await pool.query<{ incarnation: string; p: number | null; next_pos: number | null }>(
     'select l.incarnation, s.p, s.next_pos from es.log l left join es.partition s on true',
   );
@@ -18,6 +18,19 @@ export async function readLogState(pool: Pool): Promise<LogState> {
   if (incarnation === undefined)
     throw new Error('es.log is empty: the event store was not set up (npm start does; in a cluster run the migration job).');
   return { incarnation, heads: new Map(rows.flatMap((row) => (row.p === null ? [] : [[row.p, row.next_pos ?? 0] as const]))) };
+}
+
+/** Events of one stream after a version, up to a position, in order. */
+export async function readStream(
+  pool: Pool,
+  at: { readonly partition: number; readonly stream: string; readonly after: number; readonly before: number },
+): Promise<readonly LoggedEvent[]> {
+  const { rows } = await pool.query<{ pos: number; envelope: string }>({
+    name: 'read-stream',
+    text: `select pos, envelope::text as envelope from es.event where p = $1 and stream_id = $2 and version > $3 and pos < $4 order by version`,
+    values: [at.partition, at.stream, at.after, at.before],
+  });
+  return rows.map((row) => ({ position: row.pos, envelope: JSON.parse(row.envelope) as StoredEvent }));
 }
 
 /** Events of one partition from a position on, in order. Envelopes are JSON as stored. */

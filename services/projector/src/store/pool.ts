@@ -1,8 +1,19 @@
 import pg, { type Pool } from 'pg';
+import type { Slot } from './generations.ts';
 
 const INT8 = 20;
 /** 64-bit integers come as numbers: money, times and positions of ours stay far below 2^53. */
 const types = { getTypeParser: (oid: number, format?: 'text' | 'binary') => (oid === INT8 ? Number : pg.types.getTypeParser(oid, format)) };
+
+export interface PoolOptions {
+  readonly max: number;
+  readonly timeoutMs: number;
+  readonly name: string;
+  /** Where the tables without a schema are. */
+  readonly slot?: Slot;
+  /** Instead of the role that logs in. */
+  readonly role?: 'mandate_reader';
+}
 
 /**
  * Connections that survive a Postgres that goes away: an idle one that breaks is replaced, a statement that hangs is given up.
@@ -10,14 +21,15 @@ const types = { getTypeParser: (oid: number, format?: 'text' | 'binary') => (oid
  * Commits do not wait for the disk: rows and checkpoint are one transaction, so a crash of Postgres takes both back
  * together and the log is applied again from there.
  */
-export function openPool(databaseUrl: string, options: { readonly max: number; readonly timeoutMs: number; readonly name: string }): Pool {
+export function openPool(databaseUrl: string, options: PoolOptions): Pool {
+  const slot = options.slot === undefined ? '' : ` -c search_path=${options.slot}`;
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: options.max,
     connectionTimeoutMillis: 2_000,
     query_timeout: options.timeoutMs,
     application_name: options.name,
-    options: '-c synchronous_commit=off',
+    options: `-c synchronous_commit=off${slot}${options.role === undefined ? '' : ` -c role=${options.role}`}`,
     keepAlive: true,
     types: types as never,
   });

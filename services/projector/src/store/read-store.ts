@@ -2,6 +2,7 @@ import type { Pool } from 'pg';
 import type { AgentRow } from '../models/agents.ts';
 import type { Changes, Known } from '../models/project-batch.ts';
 import type { TaskRow } from '../models/task.ts';
+import { MODELS } from './tables.ts';
 import {
   AGENT_COLUMNS,
   columnArrays,
@@ -43,6 +44,7 @@ const TASK_CHANGES = [
   'edition',
   'resumable',
   'allowance',
+  'erased_at',
 ] satisfies (keyof TaskRow)[];
 const AGENT_CHANGES = [
   'handed_over',
@@ -73,6 +75,8 @@ const AGENT_CHANGES = [
   'ended_at',
 ] satisfies (keyof AgentRow)[];
 
+const NOW_MS = 'floor(extract(epoch from clock_timestamp()) * 1000)::bigint';
+
 /** Parameters 1 to 4 are the checkpoint's. */
 const FIRST = 5;
 const AGENTS_FIRST = FIRST + size(TASK_COLUMNS);
@@ -87,7 +91,7 @@ const PARKED_FIRST = TOOL_CALLS_FIRST + size(TOOL_CALL_COLUMNS);
  */
 const WRITE = `
   with moved as (
-    update read.checkpoint set next_position = $4 where p = $1 and incarnation = $2 and next_position = $3 returning p
+    update checkpoint set next_position = $4 where p = $1 and incarnation = $2 and next_position = $3 returning p
   ), tasks as (
     ${insertRows('tasks', TASK_COLUMNS, FIRST)} on conflict (workflow) do update set ${overwritten(TASK_CHANGES)}
   ), agents as (
@@ -99,7 +103,8 @@ const WRITE = `
   ), tool_calls as (
     ${insertRows('tool_calls', TOOL_CALL_COLUMNS, TOOL_CALLS_FIRST)}
   ), parked as (
-    ${insertRows('parked', PARKED_COLUMNS, PARKED_FIRST)} on conflict do nothing
+    ${insertRows('parked', PARKED_COLUMNS, PARKED_FIRST)} on conflict (workflow) do update set ${overwritten(['version', 'pos', 'type', 'reason'])},
+      status = 'parked', attempts = parked.attempts + 1, last_at = ${NOW_MS}
   )
   select count(*)::int as moved from moved`;
 
@@ -131,31 +136,50 @@ function size(columns: object): number {
 
 /** The checkpoint of a partition; a partition that was never projected starts at 0. */
 export async function readCheckpoint(pool: Pool, partition: number, incarnation: string): Promise<Checkpoint> {
-  await pool.query('insert into read.checkpoint (p, incarnation, next_position, rebuild_to) values ($1, $2, 0, 0) on conflict do nothing', [
+  await pool.query('insert into checkpoint (p, incarnation, next_position, rebuild_to) values ($1, $2, 0, 0) on conflict do nothing', [
     partition,
     incarnation,
   ]);
   const { rows } = await pool.query<{ incarnation: string; next_position: number }>(
-    'select incarnation, next_position from read.checkpoint where p = $1',
+    'select incarnation, next_position from checkpoint where p = $1',
     [partition],
   );
   const row = rows[0];
-  if (row === undefined) throw new Error(`read.checkpoint lost partition ${partition} while it was read.`);
+  if (row === undefined) throw new Error(`The checkpoint of partition ${partition} was lost while it was read.`);
   return { incarnation: row.incarnation, next: row.next_position };
 }
 
 export async function readParked(pool: Pool, partition: number): Promise<Set<string>> {
-  const { rows } = await pool.query<{ workflow: string }>('select workflow from read.parked where p = $1', [partition]);
+  const { rows } = await pool.query<{ workflow: string }>("select workflow from parked where p = $1 and status <> 'retried'", [partition]);
   return new Set(rows.map((row) => row.workflow));
+}
+
+/** Parked streams of a partition that somebody wants projected again. */
+export async function readRetries(pool: Pool, partition: number): Promise<readonly string[]> {
+  const { rows } = await pool.query<{ workflow: string }>("select workflow from parked where p = $1 and status = 'retrying'", [partition]);
+  return rows.map((row) => row.workflow);
+}
+
+/** The stream is projected as far as the partition is. */
+export async function noteRetried(pool: Pool, workflow: string): Promise<void> {
+  await pool.query("update parked set status = 'retried' where workflow = $1 and status = 'retrying'", [workflow]);
+}
+
+/** Somebody decides about a parked stream; nothing when it was retried or abandoned before. */
+export async function decideParked(pool: Pool, workflow: string, to: 'retrying' | 'abandoned', by: string): Promise<void> {
+  await pool.query(
+    `update parked set status = $2, decided_by = $3, decided_at = ${NOW_MS} where workflow = $1 and status in ('parked', 'retrying')`,
+    [workflow, to, by],
+  );
 }
 
 /** What was projected of these workflows; those that are not there yet are left out. */
 export async function readKnown(pool: Pool, workflows: readonly string[]): Promise<readonly Known[]> {
   const [tasks, agents] = await Promise.all([
-    pool.query<TaskRow>({ name: 'read-tasks', text: 'select * from read.tasks where workflow = any($1)', values: [workflows] }),
+    pool.query<TaskRow>({ name: 'read-tasks', text: 'select * from tasks where workflow = any($1)', values: [workflows] }),
     pool.query<AgentRow>({
       name: 'read-agents',
-      text: 'select * from read.agents where workflow = any($1) order by workflow, granted_version',
+      text: 'select * from agents where workflow = any($1) order by workflow, granted_version',
       values: [workflows],
     }),
   ]);
@@ -166,41 +190,17 @@ export async function readKnown(pool: Pool, workflows: readonly string[]): Promi
   }));
 }
 
-const MODELS = ['tasks', 'agents', 'timeline', 'llm_calls', 'tool_calls', 'parked'] as const;
-
 /** Forgets one partition's rows, to apply a log of `incarnation` that now ends at `head` from its start. */
 export async function clearPartition(pool: Pool, partition: number, incarnation: string, head: number): Promise<void> {
   const client = await pool.connect();
   try {
     await client.query('begin');
-    await client.query('update read.checkpoint set incarnation = $2, next_position = 0, rebuild_to = $3 where p = $1', [
+    await client.query('update checkpoint set incarnation = $2, next_position = 0, rebuild_to = $3 where p = $1', [
       partition,
       incarnation,
       head,
     ]);
-    for (const model of MODELS) await client.query(`delete from read.${model} where p = $1`, [partition]);
-    await client.query('commit');
-  } catch (error) {
-    await client.query('rollback').catch(() => undefined);
-    throw error;
-  } finally {
-    client.release();
-  }
-}
-
-/** Forgets everything, to apply the whole log from its start. */
-export async function clearAll(pool: Pool, incarnation: string, heads: ReadonlyMap<number, number>): Promise<void> {
-  const client = await pool.connect();
-  try {
-    await client.query('begin');
-    await client.query(`truncate ${MODELS.map((model) => `read.${model}`).join(', ')}, read.checkpoint`);
-    for (const [partition, head] of heads) {
-      await client.query('insert into read.checkpoint (p, incarnation, next_position, rebuild_to) values ($1, $2, 0, $3)', [
-        partition,
-        incarnation,
-        head,
-      ]);
-    }
+    for (const model of MODELS) await client.query(`delete from ${model} where p = $1`, [partition]);
     await client.query('commit');
   } catch (error) {
     await client.query('rollback').catch(() => undefined);

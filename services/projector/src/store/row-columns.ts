@@ -36,6 +36,7 @@ export const TASK_COLUMNS: Columns<TaskRow> = {
   edition: 'int2',
   resumable: 'bool',
   allowance: 'json',
+  erased_at: 'int8',
 };
 export const AGENT_COLUMNS: Columns<AgentRow> = {
   workflow: 'text',
@@ -131,13 +132,14 @@ export const PARKED_COLUMNS: Columns<ParkedStream> = {
   pos: 'int8',
   type: 'text',
   reason: 'text',
+  at: 'int8',
 };
 
 /** `insert into … select …` of rows that come as one array per column, from parameter `first` on, guarded by `moved`. */
 export function insertRows(table: string, columns: Readonly<Record<string, ColumnType>>, first: number): string {
   const names = Object.keys(columns).join(', ');
   const arrays = Object.values(columns).map((type, index) => `$${first + index}::${type}[]`);
-  return `insert into read.${table} (${names}) select r.* from moved, unnest(${arrays.join(', ')}) r`;
+  return `insert into ${table} (${names}) select r.* from moved, unnest(${arrays.join(', ')}) r`;
 }
 
 /** The parameters of `insertRows`. */
