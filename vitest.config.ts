@@ -36,6 +36,17 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
         },
       },
+      // Part of `npm run faults -- --all`, not of `npm test`.
+      {
+        test: {
+          name: 'scale',
+          include: ['test/scale/**/*.test.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+        },
+      },
     ],
   },
 });

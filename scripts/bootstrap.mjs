@@ -13,8 +13,8 @@ const startedAt = Date.now();
 /** What each task runs once everything is there. Arguments go to the program; `checks` run before it and count. */
 const tasks = {
   start: { program: 'infra/local/src/start.ts', needsNats: true },
-  test: { program: 'node_modules/vitest/vitest.mjs', first: ['run'], needsNats: true, checks: true },
-  verify: { program: 'node_modules/vitest/vitest.mjs', first: ['run'], needsNats: true, checks: true },
+  test: { program: 'node_modules/vitest/vitest.mjs', first: ['run', '--project=!scale'], needsNats: true, checks: true },
+  verify: { program: 'node_modules/vitest/vitest.mjs', first: ['run', '--project=!scale'], needsNats: true, checks: true },
   bench: { program: 'test/bench/main.ts', needsNats: true },
   faults: { program: 'test/faults/main.ts', needsNats: true },
   audit: { program: 'packages/audit-cli/src/main.ts' },

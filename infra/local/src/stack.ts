@@ -37,6 +37,8 @@ export type StackOptions = {
   readonly env?: Partial<Record<ServiceName, Readonly<Record<string, string>>>>;
   /** Further variables of one process (`orchestrator-2`), given where NATS is: a test puts something in between. */
   readonly envOf?: (instance: string, natsUrl: string) => Readonly<Record<string, string>>;
+  /** The folder of another build of this repository, which one process runs: two builds beside each other. */
+  readonly buildOf?: (instance: string) => string | undefined;
   /** Base URL of an OpenAI-compatible model that the llm-router uses, for example a stub. */
   readonly modelUrl?: string;
   /** @default `<home>/tools.json`, made at the first start */
@@ -134,7 +136,7 @@ async function assemble(options: StackOptions, undo: Undo[]): Promise<Stack> {
       env: { ...serviceEnvironment(name, around), ...own },
       // A restarted process is another instance: what it held before must not look like its own.
       envOfStart: () => ({ MANDATE_SERVICE_INSTANCE: `${instance}-${randomBytes(3).toString('hex')}` }),
-      cwd: repositoryRoot,
+      cwd: options.buildOf?.(instance) ?? repositoryRoot,
       logFile: join(home, 'logs', `${instance}.log`),
       say,
       onReady: () => void describe.run(),

@@ -54,6 +54,7 @@ function addressOf(route: Route): string {
     'ctl.lease.*': subjects.lease(open('router')),
     'ctl.standing': subjects.standing(),
     'ctl.keys': subjects.keysDestroyed(),
+    'ctl.partitions': subjects.partitionsFree(),
     'ctl.grant.*': subjects.grant(open('runner')),
     'ctl.stop.*': subjects.stop(open('kind') as never),
     'evt.>': subjects.event(PARTITION, open('tenant'), open('workflow'), open('type')),

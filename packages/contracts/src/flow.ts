@@ -140,6 +140,14 @@ export const FLOW: readonly Route[] = [
     says: 'which accounts are frozen, and which have budgets or slots; again every second',
   },
   {
+    message: 'partitions.free',
+    from: ['orchestrator'],
+    to: ['orchestrator'],
+    subject: 'ctl.partitions',
+    over: 'told',
+    says: 'I gave these partitions back: whoever has room, take them now',
+  },
+  {
     message: 'keys.destroyed',
     from: ['orchestrator'],
     to: ['orchestrator', 'projector', 'analyzer'],
@@ -389,4 +397,5 @@ export const TYPES = {
   accountThaw: 'mandate.account.thaw.v1',
   accountReceipt: 'mandate.account.receipt.v1',
   accountsStanding: 'mandate.accounts.standing.v1',
+  partitionsFree: 'mandate.partitions.free.v1',
 } as const;

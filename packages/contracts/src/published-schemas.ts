@@ -20,7 +20,7 @@ import {
   leaseSettle,
 } from './messages/account.ts';
 import { analyzeCommand, llmCommand, startGrant, stopNotice, toolCommand } from './messages/commands.ts';
-import { heartbeat, modelCatalog, toolCatalog } from './messages/presence.ts';
+import { heartbeat, modelCatalog, partitionsFree, toolCatalog } from './messages/presence.ts';
 import { parkedDecision, parkedGet, parkedItem, parkedList, parkedRetry } from './messages/parked.ts';
 import { QUERIES } from './messages/queries.ts';
 import { attemptResult, attemptStart, messageParked } from './messages/results.ts';
@@ -67,6 +67,7 @@ export const MESSAGES: Readonly<Record<MessageType, z.ZodType>> = {
   [TYPES.accountThaw]: accountFreeze,
   [TYPES.accountReceipt]: accountReceipt,
   [TYPES.accountsStanding]: accountsStanding,
+  [TYPES.partitionsFree]: partitionsFree,
 };
 
 /** Type of an event as it stands in its CloudEvent. */

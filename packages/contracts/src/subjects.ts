@@ -17,6 +17,8 @@ export const subjects = {
   lease: (router: string): string => `ctl.lease.${router}`,
   /** Which accounts are frozen, and which have limits. */
   standing: (): string => 'ctl.standing',
+  /** Where orchestrators hear that partitions were given back. */
+  partitionsFree: (): string => 'ctl.partitions',
   /** Where everybody who holds keys or words hears what was erased. */
   keysDestroyed: (): string => 'ctl.keys',
   heartbeat: (service: ServiceName, instance: string): string => `hb.${service}.${instance}`,

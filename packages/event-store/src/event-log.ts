@@ -31,7 +31,10 @@ export interface EncodedEvent {
 export interface StoredStream {
   readonly stream: string;
   readonly tenant: string;
-  readonly events: readonly { readonly event: StoredEvent; readonly hash: Buffer }[];
+  /** At least one. */
+  readonly events: readonly StoredEvent[];
+  /** Hash of the last event. */
+  readonly headHash: Buffer;
   readonly contents: readonly { readonly version: number; readonly keyId: string; readonly body: Buffer }[];
 }
 
@@ -263,10 +266,13 @@ export class EventLog {
   async #readStreams(partition: number, streams: readonly string[]): Promise<readonly StoredStream[]> {
     if (streams.length === 0) return [];
     const [events, contents] = await Promise.all([
-      this.#query<{ stream_id: string; tenant_id: string; envelope: StoredEvent; hash: Buffer }>(
+      // The hash with the last event alone: thousands of rows are read here at once, and all else is in their envelopes.
+      this.#query<{ envelope: StoredEvent; head_hash: Buffer | null }>(
         {
           name: 'stream-events',
-          text: 'select stream_id, tenant_id, envelope, hash from es.event where p = $1 and stream_id = any ($2) order by stream_id, version',
+          text: `select e.envelope, case when e.version = s.version then s.head_hash end as head_hash
+            from es.stream s join es.event e on e.p = s.p and e.stream_id = s.stream_id
+            where s.p = $1 and e.p = $1 and s.stream_id = any ($2) order by e.stream_id, e.version`,
         },
         [partition, streams],
       ),
@@ -276,10 +282,11 @@ export class EventLog {
       ),
     ]);
     const contentsOf = Map.groupBy(contents, (row) => row.stream_id);
-    return [...Map.groupBy(events, (row) => row.stream_id)].map(([stream, rows]) => ({
+    return [...Map.groupBy(events, (row) => row.envelope.stream)].map(([stream, rows]) => ({
       stream,
-      tenant: rows[0]?.tenant_id ?? '',
-      events: rows.map((row) => ({ event: row.envelope, hash: row.hash })),
+      tenant: rows[0]?.envelope.tenant ?? '',
+      events: rows.map((row) => row.envelope),
+      headHash: headOf(stream, rows),
       contents: (contentsOf.get(stream) ?? []).map((row) => ({ version: row.version, keyId: row.key_id, body: row.body })),
     }));
   }
@@ -351,6 +358,12 @@ export class EventLog {
     await this.#query({ name: 'succeed', text: 'select es.succeed($1, $2)' }, [owner, slot]);
   }
 
+  /** It takes no more partitions, so that others take its share; what it holds stays its own. */
+  async resign(owner: string): Promise<void> {
+    await this.#query({ name: 'resign', text: 'delete from es.member where owner = $1' }, [owner]);
+  }
+
+  /** Frees whatever it still holds, too. */
   async leave(owner: string): Promise<void> {
     await this.#query({ name: 'leave', text: 'select es.leave($1)' }, [owner]);
   }
@@ -485,4 +498,10 @@ export class EventLog {
       throw translate(error);
     }
   }
+}
+
+function headOf(stream: string, rows: readonly { readonly head_hash: Buffer | null }[]): Buffer {
+  const head = rows.at(-1)?.head_hash;
+  if (head === null || head === undefined) throw new Error(`${stream} does not end with the event that es.stream says. Run audit verify.`);
+  return head;
 }

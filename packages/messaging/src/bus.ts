@@ -5,6 +5,9 @@ import { Publisher } from './publisher.ts';
 /** Where JetStream's API is found by a service: its account imports it under this prefix from the account BUS. */
 export const API_PREFIX = 'BUS.API';
 
+/** A question that a dying server took with it is given up after so long; whoever asked asks again. */
+const API_TIMEOUT_MS = 2_000;
+
 export interface BusOptions {
   /** `nats://host:port`, or several separated by commas. */
   readonly servers: string;
@@ -30,7 +33,7 @@ export class Bus {
   private constructor(nc: NatsConnection, options: BusOptions) {
     this.nc = nc;
     this.apiPrefix = options.apiPrefix ?? API_PREFIX;
-    this.js = jetstream(nc, { apiPrefix: this.apiPrefix });
+    this.js = jetstream(nc, { apiPrefix: this.apiPrefix, timeout: API_TIMEOUT_MS });
     this.#publisher = new Publisher(nc);
     this.#onStatus = options.onStatus;
     this.#background.push(this.#watchStatus(options));

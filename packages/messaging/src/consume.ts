@@ -60,7 +60,9 @@ export function consume(bus: Bus, options: ConsumeOptions): Consumption {
       try {
         const consumer = await bus.js.consumers.get(options.stream, options.consumer);
         if (stopped) return;
-        messages = await consumer.consume({ max_messages: options.concurrency * 2, expires: 10_000, idle_heartbeat: 1_000 });
+        // Bound: after a reconnect it asks for messages, not whether its consumer is there. That question, when it is not
+        // answered, is asked again only after `expires`, and nothing watches over it until then.
+        messages = await consumer.consume({ bind: true, max_messages: options.concurrency * 2, expires: 10_000, idle_heartbeat: 1_000 });
         void watch(messages, options);
         await pump(messages);
       } catch (error) {
@@ -137,7 +139,7 @@ function deliveryOf(entry: Running): Delivery {
 
 async function watch(messages: ConsumerMessages, options: ConsumeOptions): Promise<void> {
   for await (const status of messages.status()) {
-    const gone = status.type === 'consumer_deleted' || status.type === 'consumer_not_found' || status.type === 'stream_not_found';
+    const gone = status.type === 'consumer_deleted' || status.type === 'no_responders';
     const silent = status.type === 'heartbeats_missed' && status.count >= 2;
     if (!gone && !silent) continue;
     options.onProblem?.(`consumer ${options.stream}/${options.consumer}: ${status.type}; asking again`);

@@ -91,7 +91,10 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
   const { bus, log, instance, presence } = context;
   const service = WORKERS[options.kind].consumer;
   const stopped = new LRUCache<string, true>({ max: 50_000, ttl: 30 * 60_000 });
-  /** What this process was let run: never a second time, whatever is delivered. */
+  /**
+   * What this process was let run: never a second time, whatever is delivered. By the bus that it came over: on one that
+   * replaced a wiped one, attempts of before are settled, and a log that fell back to an older state gives their names again.
+   */
   const admitted = new LRUCache<string, true>({ max: 100_000 });
   /** What is being admitted or run now. */
   const inHand = new Set<string>();
@@ -111,6 +114,8 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
   });
   const key = (workflow: string, attempt: string): string => `${workflow}/${attempt}`;
   let incarnation = { value: '', at: -Infinity };
+  /** That the latest command came over. */
+  let latestBus = '';
   /** Analyses cost nothing. */
   const standings = options.kind === 'analyze' ? undefined : new Standings(bus);
 
@@ -184,7 +189,10 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
   async function attempt(command: z.infer<Schema>, delivery: Delivery, span: ActiveSpan): Promise<Outcome | undefined> {
     const name = key(command.workflow, command.attempt);
     const guard = options.guard(command);
-    if (guard !== 'none' && admitted.has(name)) {
+    // Whoever still means it says it again.
+    if (command.bus !== latestBus) stopped.clear();
+    latestBus = command.bus;
+    if (guard !== 'none' && admitted.has(`${command.bus}/${name}`)) {
       // A second copy of what this process has run or is running: the first copy's answer is, or will be, stored.
       delivery.ack();
       return undefined;
@@ -219,7 +227,7 @@ export function serveAttempts<Schema extends z.ZodType<Command>>(
     const admission =
       guard === 'none' ? 'go' : guard === 'claim' ? await takeClaim(command, delivery) : await askStart(command, delivery, span);
     if (admission !== 'go') return admission === 'leave' ? undefined : admission;
-    admitted.set(name, true);
+    admitted.set(`${command.bus}/${name}`, true);
     crashPoint(`after-claim:${options.kind}`);
     // Only now: whoever holds the claim can vouch that the attempt never ran, and that nobody will run it.
     if (Date.now() > command.expiresAt)

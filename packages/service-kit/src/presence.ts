@@ -26,13 +26,17 @@ export class Presence {
     });
   }
 
+  /** It hears nobody, itself included: the bus is down, or cannot be reached from here. */
+  get isDeaf(): boolean {
+    return performance.now() - this.#lastHeard > GONE_AFTER_MS;
+  }
+
   /** `unknown` while this process has not listened for long enough to tell: after its start, a broken connection, a stall. */
   state(instance: string): 'alive' | 'gone' | 'unknown' {
     const seen = this.#seen.get(instance);
     const now = performance.now();
     if (seen !== undefined && now - seen.at < GONE_AFTER_MS) return seen.beat.leaving ? 'gone' : 'alive';
-    const deaf = now - this.#lastHeard > GONE_AFTER_MS || now - this.#since < GONE_AFTER_MS;
-    return deaf ? 'unknown' : 'gone';
+    return this.isDeaf || now - this.#since < GONE_AFTER_MS ? 'unknown' : 'gone';
   }
 
   /** The latest heartbeat of every instance of a service; silent ones are forgotten after a minute. */

@@ -110,6 +110,8 @@ export async function startService<Schema extends z.ZodObject>(
   };
   const health = await serveHealth({ host: config.HEALTH_HOST, port: config.HEALTH_PORT, registry: metrics, ready });
   const working = await definition.start({ config, instance, log, bus, tracing, metrics, presence });
+  // Whoever is told that it runs may ask it at once: its subscriptions are at the server.
+  await bus.nc.flush().catch(() => undefined);
   doing.working = working;
   const beating = beat(bus, definition.name, instance, () => {
     const eventLoopDelayMs = Math.round(delay.mean / 1e4) / 100;

@@ -1,6 +1,6 @@
 import { subjects, TYPES } from '@mandate/contracts';
 import { decide, type Decision, evolve, isUnfinished, type OpenAttempt, type WorkflowEvent, type WorkflowInput } from '@mandate/domain';
-import { type CommitLane, type DataKeys, type EncodedEvent, type EventLog, Fenced } from '@mandate/event-store';
+import { type CommitLane, type DataKeys, type EncodedEvent, type EventLog, Fenced, type TakenPartition } from '@mandate/event-store';
 import { type Bus, sign, SIGNATURE_HEADER } from '@mandate/messaging';
 import { crashPoint, type Logger, type Standings, type Tracing } from '@mandate/service-kit';
 import type { Catalogs } from './catalogs.ts';
@@ -55,17 +55,19 @@ const COMMAND_TYPE = { analyze: TYPES.analyzeRun, llm: TYPES.llmRun, tool: TYPES
 export class Decisions {
   readonly #shared: Shared;
   readonly #partition: number;
+  readonly #epoch: number;
   readonly #memory: WorkflowMemory;
   readonly #relay: Relay;
   readonly #heard: DecisionListener;
 
   constructor(
     shared: Shared,
-    partition: number,
+    { partition, epoch }: Pick<TakenPartition, 'partition' | 'epoch'>,
     parts: { readonly memory: WorkflowMemory; readonly relay: Relay; readonly listener: DecisionListener },
   ) {
     this.#shared = shared;
     this.#partition = partition;
+    this.#epoch = epoch;
     this.#memory = parts.memory;
     this.#relay = parts.relay;
     this.#heard = parts.listener;
@@ -82,6 +84,7 @@ export class Decisions {
     cause: Cause,
   ): { readonly decision: Decision<WorkflowEvent>; readonly done: Promise<unknown> } {
     if (held.superseded) throw new Superseded(`${held.id} was read again`);
+    if (this.#heard.isLost()) throw new Fenced(`partition ${this.#partition} is not ours any more`);
     const now = Date.now();
     const before = held.state;
     // What is erased stays so: nobody's words are stored any more.
@@ -107,7 +110,7 @@ export class Decisions {
     }
     const { encoded, commands } = prepared;
     crashPoint(`orchestrator:before-commit:${input.kind}`);
-    const committed = this.#shared.lane.commit({
+    const write = {
       partition: this.#partition,
       stream: held.id,
       tenant: held.tenant,
@@ -115,7 +118,8 @@ export class Decisions {
       events: encoded,
       headHash: held.headHash,
       open: isUnfinished(held.state),
-    });
+    };
+    const committed = this.#shared.lane.commit(write, this.#epoch);
     const done = committed.then(
       (position) => {
         crashPoint(`orchestrator:after-commit:${input.kind}`);

@@ -64,7 +64,7 @@ export class Partition {
       instance: shared.instance,
       from: taken.publishedPosition,
     });
-    this.#decisions = new Decisions(shared, taken.partition, {
+    this.#decisions = new Decisions(shared, taken, {
       memory: this.#memory,
       relay: this.#relay,
       listener: {

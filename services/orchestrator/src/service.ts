@@ -55,7 +55,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
   config,
   secrets: ['DATABASE_URL', 'KEYS_DATABASE_URL', 'MANDATE_MASTER_KEY', 'COMMAND_KEY_ANALYZER', 'COMMAND_KEY_LLM', 'COMMAND_KEY_TOOL'],
   start: async (context): Promise<Working> => {
-    const { config: env, bus, log: logger, instance, tracing, metrics } = context;
+    const { config: env, bus, log: logger, instance, tracing, metrics, presence } = context;
     refuseShortClaims(env);
     const onError = (error: Error): void => logger.warn({ problem: error.message }, 'postgres connection');
     const log = new EventLog({ url: env.DATABASE_URL, onError });
@@ -83,7 +83,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
     let busIncarnation = await bus.incarnation();
     await catalogs.start(context);
     const standings = new Standings(bus);
-    const leases = new Leases(log, logger, instance);
+    const leases = new Leases(log, logger, presence, instance);
     const meters = new Meters(metrics, {
       partitions: () => leases.owned.size,
       workflows: () => [...leases.owned.values()].reduce((sum, partition) => sum + partition.openWorkflows, 0),
@@ -98,7 +98,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
         tracing,
         meters,
         instance,
-        lane: new CommitLane(log, leases.epochs),
+        lane: new CommitLane(log),
         told: new Told(bus, instance),
         standings,
         commandKeys: { analyze: env.COMMAND_KEY_ANALYZER, llm: env.COMMAND_KEY_LLM, tool: env.COMMAND_KEY_TOOL },
@@ -121,7 +121,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
     }, 1_000);
     return {
       ready: () => {
-        const missing = [...(leases.healthy ? [] : ['postgres']), ...catalogs.missing];
+        const missing = [...leases.missing, ...catalogs.missing];
         return { ok: missing.length === 0, missing };
       },
       inFlight: () => [...leases.owned.values()].reduce((sum, partition) => sum + partition.openWorkflows, 0),

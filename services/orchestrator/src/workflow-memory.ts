@@ -123,7 +123,7 @@ export class WorkflowMemory {
 
   async #revive(stored: StoredStream): Promise<Held> {
     let state = ABSENT;
-    for (const { event } of stored.events) {
+    for (const event of stored.events) {
       const today = upcast(event);
       state = evolve(state, today, today.at);
     }
@@ -133,11 +133,11 @@ export class WorkflowMemory {
       partition: this.#partition,
       tenant: stored.tenant,
       state,
-      headHash: stored.events.at(-1)?.hash ?? GENESIS,
+      headHash: stored.headHash,
       key: keyOf(stored, keys),
-      actor: stored.events[0]?.event.actor ?? '',
-      correlation: stored.events[0]?.event.correlation ?? '',
-      trace: stored.events[0]?.event.trace,
+      actor: stored.events[0]?.actor ?? '',
+      correlation: stored.events[0]?.correlation ?? '',
+      trace: stored.events[0]?.trace,
       contents: new SealedWords(stored.stream, keys, stored.contents),
       committed: Promise.resolve(),
       timerAt: Infinity,

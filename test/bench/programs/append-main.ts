@@ -18,7 +18,8 @@ const TURNS = 13;
 const key = { id: 'k_bench', key: randomBytes(32) };
 const log = new EventLog({ url: DATABASE_URL });
 const taken = await log.takePartitions('bench', 3_600_000, 16);
-const lane = new CommitLane(log, new Map(taken.map((one) => [one.partition, one.epoch])));
+const epochs = new Map(taken.map((one) => [one.partition, one.epoch]));
+const lane = new CommitLane(log);
 const decisions = decisionsOfOneWorkflow();
 let workflows = 0;
 let appended = 0;
@@ -43,7 +44,7 @@ async function oneWorkflow(): Promise<void> {
   const stream = workflowIdFor(TENANT, `${process.pid}-${workflows++}`);
   const partition = partitionOf(stream) ?? 0;
   for (const decision of decisions) {
-    await lane.commit({ ...decision, partition, stream });
+    await lane.commit({ ...decision, partition, stream }, epochs.get(partition) ?? 0);
     appended += decision.events.length;
   }
 }

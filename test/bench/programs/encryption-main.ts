@@ -25,7 +25,8 @@ const isPlain = PLAIN === '1';
 const keys = await DataKeys.open({ url: KEYS_DATABASE_URL, masterKeyFile: MANDATE_MASTER_KEY_FILE });
 const log = new EventLog({ url: DATABASE_URL });
 const taken = await log.takePartitions('bench', 3_600_000, 16);
-const lane = new CommitLane(log, new Map(taken.map((one) => [one.partition, one.epoch])));
+const epochs = new Map(taken.map((one) => [one.partition, one.epoch]));
+const lane = new CommitLane(log);
 const decisions = decisionsOfOneWorkflow();
 let workflows = 0;
 let appended = 0;
@@ -54,7 +55,8 @@ async function oneWorkflow(): Promise<void> {
   for (const { events, at } of decisions) {
     const encoded = encodeEvents(events, { stream, tenant: TENANT, firstVersion: version + 1, at, head, key, contentOf: wordsOf });
     head = encoded.at(-1)?.hash ?? head;
-    await lane.commit({ tenant: TENANT, expectedVersion: version, events: encoded, headHash: head, open: true, partition, stream });
+    const write = { tenant: TENANT, expectedVersion: version, events: encoded, headHash: head, open: true, partition, stream };
+    await lane.commit(write, epochs.get(partition) ?? 0);
     version += encoded.length;
     appended += encoded.length;
   }

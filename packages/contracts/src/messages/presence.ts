@@ -20,6 +20,9 @@ export const heartbeat = z.object({
 });
 export type Heartbeat = z.infer<typeof heartbeat>;
 
+/** `mandate.partitions.free.v1`, on `ctl.partitions`: their leases were given back, and nobody works on them. */
+export const partitionsFree = z.object({ partitions: z.array(count) });
+
 /** Answer of `q.tool-runner.catalog`: every tool that some tenant was granted. */
 export const toolCatalog = z.object({
   tools: z.array(toolSpec.extend({ effect: fact(z.enum(['read_only', 'idempotent', 'non_idempotent'])), tenants: z.array(tenantId) })),

@@ -128,7 +128,7 @@ export class AccountDesk {
     const encoded = this.#encode(held, decision.events, cause, at);
     held.state = decision.events.reduce((state, event) => evolveAccount(state, event, at), before);
     crashPoint(`orchestrator:before-commit:account-${input.kind}`);
-    const committed = this.#shared.lane.commit({
+    const write = {
       partition: this.#partition,
       stream: held.id,
       tenant: held.tenant,
@@ -136,7 +136,8 @@ export class AccountDesk {
       events: encoded,
       headHash: held.headHash,
       open: isActive(held.state),
-    });
+    };
+    const committed = this.#shared.lane.commit(write, this.#epoch);
     const done = committed.then(
       (position) => {
         crashPoint(`orchestrator:after-commit:account-${input.kind}`);

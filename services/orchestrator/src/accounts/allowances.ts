@@ -72,7 +72,7 @@ export class Allowances {
 
   async #fromHistory(held: Held): Promise<readonly LeasePart[]> {
     const stored = await this.#shared.log.readStream(held.partition, held.id);
-    return leasesAtTheEnd((stored?.events ?? []).map(({ event }) => upcast(event)));
+    return leasesAtTheEnd((stored?.events ?? []).map(upcast));
   }
 
   async #settle(held: Held, number: number, spent: Figures): Promise<void> {
