@@ -188,4 +188,28 @@ describe('a run that is forked', () => {
     );
     expect(gone).toBe(true);
   });
+
+  // The last: from here on the tenant has limits.
+  it('spends from the account of its tenant, and only what comes after its past', async () => {
+    const { workflow, history, asked } = await counted();
+    const limit = (limitMicroUsd: number): Promise<Response> =>
+      world.api('/api/v1/account/budgets?tenant=acme', {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${world.stack.secrets.operatorKey}` },
+        body: JSON.stringify({ budgets: [{ scope: 'tenant', period: 'total', limitMicroUsd }], slots: null }),
+      });
+    const spent = async (): Promise<number> => {
+      const { data } = (await (await world.api('/api/v1/account')).json()) as { data: { budgets: { spentMicroUsd: number }[] } };
+      return data.budgets[0]?.spentMicroUsd ?? 0;
+    };
+    expect((await limit(1_000_000_000)).status).toBe(200);
+    const before = await spent();
+    const id = await forked(workflow, { version: asked, options: MANDATE });
+    const { costMicroUsd } = await world.ended(id);
+    expect(of(await world.history(id), 'allowance.answered').map(({ data }) => data.granted)).toEqual([true]);
+    expect(await until(10_000, async () => ((await spent()) - before === costMicroUsd ? true : undefined))).toBe(true);
+    expect((await limit((await spent()) + 100)).status).toBe(200);
+    const none = await forked(workflow, { version: history.length, options: MANDATE });
+    expect(await world.ended(none)).toMatchObject({ status: 'failed', code: 'QuotaExceeded', costMicroUsd: 0 });
+  });
 });
