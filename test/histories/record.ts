@@ -124,6 +124,20 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     await until(10_000, async () => ((await world.history(workflow)).some(({ type }) => type === 'task.completed') ? true : undefined));
     return workflow;
   },
+  'forked-and-reused': async (world) => {
+    const workflow = await ended(world, await world.submit(DELEGATED_TASK));
+    return forked(world, workflow, { version: (await world.history(workflow)).length, options: { maxCostMicroUsd: 400_000 } });
+  },
+  'forked-before-its-effect': async (world) => {
+    const workflow = await ended(world, await world.submit(COUNTING_TASK));
+    const asked = (await world.history(workflow)).findLast(({ type, data }) => type === 'attempt.reserved' && data.owes.kind === 'tool');
+    return forked(world, workflow, { version: (asked?.version ?? 2) - 1, options: { maxCostMicroUsd: 400_000 } });
+  },
+  'forked-with-less-tools': async (world) => {
+    const workflow = await ended(world, await world.submit(COUNTING_TASK));
+    const options = { maxCostMicroUsd: 400_000, tools: ['counter__increment'] };
+    return forked(world, workflow, { version: (await world.history(workflow)).length, options, allowEffects: ['counter__increment'] });
+  },
   'rejected-for-ceiling': async (world) => {
     const response = await world.api('/api/v1/tasks', {
       method: 'POST',
@@ -133,6 +147,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     return workflowId;
   },
 };
+
+async function forked(world: World, origin: string, body: object): Promise<string> {
+  const response = await world.api(`/api/v1/tasks/${origin}/fork`, { method: 'POST', body: JSON.stringify(body) });
+  return ended(world, ((await response.json()) as { data: { workflowId: string } }).data.workflowId);
+}
 
 async function ended(world: World, workflow: string): Promise<string> {
   await world.ended(workflow, 60_000);

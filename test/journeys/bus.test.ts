@@ -116,6 +116,23 @@ async function stackMessages(): Promise<number> {
   return info.state?.messages ?? 0;
 }
 
+describe('a fork that is asked for on the bus', () => {
+  it('of a run of this tenant has its receipt, and is refused with its reason otherwise', async () => {
+    const [origin, request] = [fresh(), fresh()];
+    await runExample('How many files are there under docs/?', origin);
+    const data = { origin: workflowIdFor('acme', origin), version: 2, options: { maxCostMicroUsd: 400_000 } };
+    const type = TYPES.taskFork;
+    expect(await receiptOf(acme, request, envelope(data, { type }))).toMatchObject({
+      accepted: true,
+      workflow: workflowIdFor('acme', request),
+    });
+    const foreign = { ...data, origin: workflowIdFor('globex', origin) };
+    expect(await receiptOf(acme, fresh(), envelope(foreign, { type }))).toMatchObject({ accepted: false, code: 'WorkflowUnknown' });
+    const later = { ...data, version: 10_000 };
+    expect(await receiptOf(acme, fresh(), envelope(later, { type }))).toMatchObject({ accepted: false, code: 'VersionUnknown' });
+  });
+});
+
 describe('a message that cannot be handled', () => {
   const refused: readonly (readonly [string, unknown, ParkReason])[] = [
     ['is not JSON', '{"specversion":', 'not_json'],

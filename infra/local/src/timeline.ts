@@ -31,6 +31,12 @@ function describe(type: string, data: Facts): Line {
   switch (type) {
     case 'task.submitted':
       return { tone: 'plain', text: `a task of ${number(data['taskBytes'])} bytes` };
+    case 'task.forked':
+      return { tone: 'plain', text: `a fork of ${word(facts(data['origin'])['workflow'])} at ${number(facts(data['origin'])['version'])}` };
+    case 'attempt.reused':
+      return { tone: 'quiet', text: 'answered as in the run that it was forked from' };
+    case 'reuse.ended':
+      return { tone: 'plain', text: `live from here (${word(data['why'])})` };
     case 'task.rejected':
       return { tone: 'bad', text: `${word(data['code'])}: ${word(data['message'])}` };
     case 'mandate.granted':

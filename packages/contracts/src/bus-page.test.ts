@@ -50,6 +50,7 @@ test('every option, its ceiling, every type and every size', () => {
   for (const type of [
     TYPES.taskSubmit,
     TYPES.taskCancel,
+    TYPES.taskFork,
     TYPES.taskErase,
     TYPES.subjectErase,
     TYPES.subjectReceipt,

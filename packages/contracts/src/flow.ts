@@ -26,7 +26,7 @@ export interface Route {
 
 export const FLOW: readonly Route[] = [
   {
-    message: 'task.submit, task.cancel, task.top_up, task.erase, data_subject.erase',
+    message: 'task.submit, task.cancel, task.top_up, task.fork, task.erase, data_subject.erase',
     from: ['tenant'],
     to: ['orchestrator'],
     subject: 'task.<tenant>.*',
@@ -35,7 +35,8 @@ export const FLOW: readonly Route[] = [
     says: 'do this task; stop it; give it more; erase its content, or that of a person (from another service; the server maps it into the inbox)',
   },
   {
-    message: 'task.submit, task.cancel, task.top_up, task.erase, data_subject.erase, account.define, account.freeze, account.thaw',
+    message:
+      'task.submit, task.cancel, task.top_up, task.fork, task.erase, data_subject.erase, account.define, account.freeze, account.thaw',
     from: ['gateway'],
     to: ['orchestrator'],
     subject: 'in.*.gateway.*',
@@ -374,6 +375,7 @@ export const TYPES = {
   taskSubmit: 'mandate.task.submit.v1',
   taskCancel: 'mandate.task.cancel.v1',
   taskTopUp: 'mandate.task.top_up.v1',
+  taskFork: 'mandate.task.fork.v1',
   taskErase: 'mandate.task.erase.v1',
   subjectErase: 'mandate.data_subject.erase.v1',
   subjectReceipt: 'mandate.data_subject.receipt.v1',

@@ -120,6 +120,8 @@ export {
   taskCancel,
   type TaskErase,
   taskErase,
+  taskFork,
+  type TaskFork,
   taskTopUp,
   taskTuning,
   taskOptions,

@@ -118,7 +118,8 @@ export { type Line, type Note, NOTE_BYTES, type Prompt, SUMMARY_BYTES, type Word
 export { refusal, type Refusal, type RefusalCode, REFUSALS } from './refusals.ts';
 export { backoffMs, RETRY, type RetryPolicy } from './retry.ts';
 export { MAX_CALLS_PER_TURN } from './workflow/advance.ts';
-export { decide, RESUMABLE } from './workflow/decide.ts';
+export { type DueReuse, forkChanges, isReusing, MAX_HOPS, reusableSteps } from './workflow/fork.ts';
+export { decide, RESUMABLE, submittedBefore } from './workflow/decide.ts';
 export {
   type Allowance,
   type AllowanceAnswered,
@@ -135,6 +136,10 @@ export {
   type ModelTerms,
   type StepRefused,
   type TaskEnded,
+  type AttemptReused,
+  type ForkChange,
+  type ReusableStep,
+  type TaskForked,
   type TaskOptions,
   type TaskSubmitted,
   type TimerFired,
@@ -159,7 +164,7 @@ export {
 } from './workflow/steps.ts';
 export type { Circumstances, Environment, WorkflowInput } from './workflow/inputs.ts';
 export { type Decide, type RecordedDecision, redecide, type Redecision, replay, type Replay } from './workflow/replay.ts';
-export { type AgentState, type MandateState, stateOf, type WorkflowState } from './workflow/state-view.ts';
+export { type AgentState, type ForkState, type MandateState, stateOf, type WorkflowState } from './workflow/state-view.ts';
 export { type DueTimer, pending, type Pending } from './workflow/pending.ts';
 export type {
   AnalysisFacts,
@@ -180,6 +185,7 @@ export {
   ABSENT,
   type Agent,
   evolve,
+  type Forked,
   isOpen,
   isUnfinished,
   isWithin,

@@ -39,6 +39,10 @@ export const REFUSALS = {
   WorkflowUnknown: 'Check the workflow id; it may belong to another tenant.',
   ContentErased: 'Submit the task again with a new request id (over HTTP: a new Idempotency-Key); what was erased does not come back.',
   WorkflowEnded: 'The workflow has already ended; read its result instead.',
+  EffectNotAllowedInFork: 'Go on with what you know; whoever forks may name tools in allowEffects.',
+  ForkTooDeep: 'Fork an earlier run of this line, or submit the task anew.',
+  OriginErased: 'Submit the task again; what was erased cannot be reused.',
+  VersionUnknown: 'Give a version that the run has: GET /api/v1/tasks/:id/events lists them.',
   AttemptNotLive: 'Do not run this attempt; it was settled or never existed.',
 } as const;
 export type RefusalCode = keyof typeof REFUSALS;

@@ -106,6 +106,15 @@ export class DataKeys {
     return createHmac('sha256', key).update(`${what}/${tenant}/`).update(words).digest('hex');
   }
 
+  /** The digest of whom a workflow is about, if it was noted. */
+  async subjectOf(workflow: string): Promise<string | undefined> {
+    const [row] = await this.#query<{ subject: string }>(
+      { name: 'subject-of', text: 'select subject from keys.belongs where workflow = $1 and subject is not null limit 1' },
+      [workflow],
+    );
+    return row?.subject;
+  }
+
   /** Every workflow that is noted to be about this person, with its key. */
   async ofSubject(tenant: string, digest: string): Promise<readonly { readonly workflow: string; readonly key: string }[]> {
     return this.#query<{ workflow: string; key: string }>(

@@ -223,6 +223,15 @@ export class EventLog {
     return found;
   }
 
+  /** The hash chain of a stream, from its first event on. */
+  async readChain(partition: number, stream: string): Promise<readonly Buffer[]> {
+    const rows = await this.#query<{ hash: Buffer }>(
+      { name: 'stream-chain', text: 'select hash from es.event where p = $1 and stream_id = $2 order by version' },
+      [partition, stream],
+    );
+    return rows.map(({ hash }) => hash);
+  }
+
   /** An account from the last event that carries everything over on; from the beginning when there is none. */
   async readAccount(partition: number, stream: string): Promise<StoredAccount | undefined> {
     const rows = await this.#query<{ tenant_id: string; envelope: StoredAccountEvent; hash: Buffer }>(

@@ -199,6 +199,7 @@ function detailOf(workflow: string, change: Partial<TaskDetail> = {}): TaskDetai
     answer: null,
     mandate: null,
     resumable: false,
+    forkedFrom: null,
     erasedAt: null,
     ...change,
   };
@@ -714,6 +715,7 @@ test('the document of the doors is OpenAPI 3.1 and names every route', async () 
     '/api/v1/tasks/{id}/decision',
     '/api/v1/tasks/{id}/erase',
     '/api/v1/tasks/{id}/events',
+    '/api/v1/tasks/{id}/fork',
     '/api/v1/tasks/{id}/llm-calls',
     '/api/v1/tasks/{id}/state',
     '/api/v1/tasks/{id}/state-diff',

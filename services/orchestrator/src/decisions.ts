@@ -1,5 +1,15 @@
 import { subjects, TYPES } from '@mandate/contracts';
-import { decide, type Decision, evolve, isUnfinished, type OpenAttempt, type WorkflowEvent, type WorkflowInput } from '@mandate/domain';
+import {
+  decide,
+  type Decision,
+  evolve,
+  isReusing,
+  isUnfinished,
+  type OpenAttempt,
+  pending,
+  type WorkflowEvent,
+  type WorkflowInput,
+} from '@mandate/domain';
 import { type CommitLane, type DataKeys, type EncodedEvent, type EventLog, Fenced, type TakenPartition } from '@mandate/event-store';
 import { type Bus, sign, SIGNATURE_HEADER } from '@mandate/messaging';
 import { crashPoint, type Logger, type Standings, type Tracing } from '@mandate/service-kit';
@@ -47,6 +57,8 @@ interface Prepared {
   readonly encoded: readonly EncodedEvent[];
   /** Composed commands by attempt. */
   readonly commands: ReadonlyMap<string, string>;
+  /** Whether what it owes is answered from the past of another run: nothing of it is sent. */
+  readonly reusing: boolean;
 }
 
 const COMMAND_TYPE = { analyze: TYPES.analyzeRun, llm: TYPES.llmRun, tool: TYPES.toolRun } as const;
@@ -108,7 +120,7 @@ export class Decisions {
       span.end();
       throw error;
     }
-    const { encoded, commands } = prepared;
+    const { encoded } = prepared;
     crashPoint(`orchestrator:before-commit:${input.kind}`);
     const write = {
       partition: this.#partition,
@@ -124,7 +136,7 @@ export class Decisions {
       (position) => {
         crashPoint(`orchestrator:after-commit:${input.kind}`);
         span.end();
-        this.#committed(held, decision.events, encoded, position, commands, span.traceparent);
+        this.#committed(held, decision.events, prepared, position, span.traceparent);
         crashPoint(`orchestrator:after-publish:${input.kind}`);
       },
       (error: Error) => {
@@ -153,7 +165,7 @@ export class Decisions {
     const { events, commands } = this.#withCommands(held, decided);
     const { encoded, headHash } = encodeDecision(held, events, { ...input, firstVersion });
     held.headHash = headHash;
-    return { encoded, commands };
+    return { encoded, commands, reusing: isReusing(held.state) };
   }
 
   /** Composes the commands of reserved attempts and puts their hashes into the events. */
@@ -184,20 +196,27 @@ export class Decisions {
   #committed(
     held: Held,
     events: readonly WorkflowEvent[],
-    encoded: readonly EncodedEvent[],
+    { encoded, commands, reusing }: Prepared,
     position: number,
-    commands: ReadonlyMap<string, string>,
     traceparent: string,
   ): void {
     if (this.#heard.isLost()) return;
-    for (const [id, command] of commands) {
+    for (const [id, command] of reusing ? [] : commands) {
       const attempt = held.state.attempts.get(id as OpenAttempt['id']);
       if (attempt !== undefined) this.dispatch(held, attempt, command, traceparent);
     }
+    if (events.some((event) => event.type === 'reuse.ended')) this.#sendWhatWaited(held, encoded, commands, traceparent);
     this.#relay.publish(held.tenant, held.id, position, encoded);
     this.#shared.meters.decided(events);
     if (events.some((event) => ENDS.has(event.type))) this.#shared.told.result(held, traceparent);
     this.#heard.onCommitted(held);
+  }
+
+  /** What was reserved while a past was reused and is live now. What was decided since is not in the log yet. */
+  #sendWhatWaited(held: Held, encoded: readonly EncodedEvent[], sent: ReadonlyMap<string, string>, traceparent: string): void {
+    const committed = encoded.at(-1)?.version ?? 0;
+    for (const attempt of pending(held.state).dispatch)
+      if (attempt.version <= committed && !sent.has(attempt.id)) this.dispatch(held, attempt, undefined, traceparent);
   }
 
   /** Sends a command; sending it again is harmless. What the bus does not take is sent again later. */

@@ -17,6 +17,7 @@ import {
   subjectErase,
   taskCancel,
   taskErase,
+  taskFork,
   taskSubmit,
   type TaskSubmit,
   taskTopUp,
@@ -52,6 +53,20 @@ export type InboxMessage =
       readonly options: TaskOptions;
       /** Whom it is about. */
       readonly dataSubject: string | undefined;
+      /** What the same request must say again. */
+      readonly body: string;
+      readonly cause: Cause;
+    }
+  | {
+      readonly kind: 'fork';
+      readonly tenant: string;
+      readonly request: RequestId;
+      readonly source: 'gateway' | 'bus';
+      readonly origin: { readonly workflow: string; readonly version: number };
+      /** Undefined: as the origin's. */
+      readonly task: string | undefined;
+      readonly options: TaskOptions;
+      readonly allowed: readonly string[];
       /** What the same request must say again. */
       readonly body: string;
       readonly cause: Cause;
@@ -149,6 +164,7 @@ function byType(address: InboxAddress, event: CloudEvent, request: string | unde
   const name = event.type.slice(0, event.type.lastIndexOf('.'));
   const is = (type: string): boolean => name === type.slice(0, type.lastIndexOf('.'));
   if (client && is(TYPES.taskSubmit)) return submit(address, event, request, replyTo);
+  if (client && is(TYPES.taskFork)) return fork(address, event, request, replyTo);
   if (client && is(TYPES.taskCancel)) return cancel(address, event, request, replyTo);
   if (client && is(TYPES.taskTopUp)) return topUp(address, event, request, replyTo);
   if ((client || address.source === 'orchestrator') && is(TYPES.taskErase)) return erase(address, event, request, replyTo);
@@ -209,6 +225,30 @@ function submit(address: InboxAddress, event: CloudEvent, request: string | unde
       options: options as TaskOptions,
       dataSubject,
       body: bodyOf(parsed.value),
+      cause: { actor: actorOf(address, event), causation: request, message: event.id, traceparent: event.traceparent },
+    },
+  };
+}
+
+function fork(address: InboxAddress, event: CloudEvent, request: string | undefined, replyTo: Unreadable['replyTo']): Read {
+  if (request === undefined || !isRequestId(request)) return noRequest(replyTo);
+  const parsed = parseMessage(event, TYPES.taskFork, taskFork);
+  if (!parsed.ok) return no(parsed.reason, parsed.detail, replyTo);
+  if (partitionOfRequest(address.tenant, request) !== address.partition)
+    return no('wrong_partition', `request is not of partition ${address.partition}`, replyTo);
+  const { origin, version, task, options, allowEffects = [] } = parsed.value;
+  return {
+    ok: true,
+    message: {
+      kind: 'fork',
+      tenant: address.tenant,
+      request,
+      source: address.source === 'task' ? 'bus' : 'gateway',
+      origin: { workflow: origin, version },
+      task,
+      options: options as TaskOptions,
+      allowed: allowEffects,
+      body: JSON.stringify(['fork', origin, version, task ?? null, allowEffects, sorted(options)]),
       cause: { actor: actorOf(address, event), causation: request, message: event.id, traceparent: event.traceparent },
     },
   };
@@ -331,9 +371,10 @@ function actorOf(address: InboxAddress, event: CloudEvent): string {
 
 /** Task and options as one text, whatever the order of the options. */
 function bodyOf(body: TaskSubmit): string {
-  const options = Object.entries(body.options ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([body.task, options]);
+  return JSON.stringify([body.task, sorted(body.options ?? {})]);
 }
+
+const sorted = (options: object): readonly (readonly [string, unknown])[] => Object.entries(options).sort(([a], [b]) => (a < b ? -1 : 1));
 
 /** How a model's answer is read; undefined for an attempt that is not open: its calls are then nobody's. */
 export interface AnswerReader extends AskReader {

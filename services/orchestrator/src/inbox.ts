@@ -1,14 +1,16 @@
 import { PARK_REASONS, subjects, type SubjectReceipt, type TaskErase, TYPES, workflowIdFor } from '@mandate/contracts';
 import {
-  type Casting,
   type Decision,
+  forkChanges,
   isRequestId,
   isWorkflowId,
   type OpenAttempt,
   partitionOf,
   REFUSALS,
+  type Refusal,
   type RefusalCode,
   rootOf,
+  submittedBefore,
   type WorkflowEvent,
   type WorkflowInput,
 } from '@mandate/domain';
@@ -16,11 +18,13 @@ import { Fenced, seal, sha256Hex, StoreUnavailable, WrongExpectedVersion } from 
 import type { Delivery } from '@mandate/messaging';
 import { crashPoint, validTraceparent } from '@mandate/service-kit';
 import type { AccountDesk } from './accounts/account-desk.ts';
+import { readerFor, teamFor } from './answer-reader.ts';
 import { fingerprint } from './asks.ts';
 import type { Decisions, Shared } from './decisions.ts';
 import type { Erasures } from './erasures.ts';
-import { type AnswerReader, type InboxMessage, partResult, type Read, readInboxMessage, type Unreadable } from './inbox-message.ts';
+import { type InboxMessage, partResult, type Read, readInboxMessage, type Unreadable } from './inbox-message.ts';
 import { keyedHash } from './keyed-hash.ts';
+import { readOrigin } from './origins.ts';
 import { openParked } from './parked/parked-desk.ts';
 import { asRefusal, rejectionIn } from './told.ts';
 import { type Held, Superseded, type WorkflowMemory } from './workflow-memory.ts';
@@ -105,6 +109,8 @@ export class Inbox {
     switch (message.kind) {
       case 'submit':
         return this.#submit(message);
+      case 'fork':
+        return this.#fork(message);
       case 'cancel':
         return this.#cancel(message);
       case 'top_up':
@@ -135,13 +141,7 @@ export class Inbox {
     if (environment === undefined) throw new NotReady(`missing: ${this.#shared.catalogs.missing.join(', ')}`);
     const lease = this.#shared.standings.isLimited(tenant);
     if (lease === undefined) throw new NotReady('missing: word of the owner of this tenant’s account');
-    const held = await this.#memory.get(workflow);
-    if (held.state.version === 0) {
-      const key = await this.#shared.keys.fresh();
-      // Two copies of one submission may have come this far: the first one's key is the workflow's.
-      if (held.state.version === 0)
-        Object.assign(held, { key: held.key ?? key, tenant, correlation: request, trace: cause.traceparent, actor: cause.actor });
-    }
+    const held = await this.#beginning(workflow, message);
     await this.#noteSubject(held, message);
     const { decision, done } = this.#decisions.decide(
       held,
@@ -162,6 +162,80 @@ export class Inbox {
     this.#memory.forgetEnded(held);
   }
 
+  /** The workflow that a request begins, with a key of its own. */
+  async #beginning(workflow: string, { tenant, request, cause }: Pick<Submitted, 'tenant' | 'request' | 'cause'>): Promise<Held> {
+    const held = await this.#memory.get(workflow);
+    if (held.state.version > 0) return held;
+    const key = await this.#shared.keys.fresh();
+    // Two copies of one submission may have come this far: the first one's key is the workflow's.
+    if (held.state.version === 0)
+      Object.assign(held, { key: held.key ?? key, tenant, correlation: request, trace: cause.traceparent, actor: cause.actor });
+    return held;
+  }
+
+  /** Another run with the past of one that is there. What it is told from then on, `Reuses` reads from the origin. */
+  async #fork(message: Extract<InboxMessage, { kind: 'fork' }>): Promise<void> {
+    const { tenant, request, cause } = message;
+    const lease = this.#shared.standings.isLimited(tenant);
+    if (lease === undefined) throw new NotReady('missing: word of the owner of this tenant’s account');
+    const held = await this.#beginning(workflowIdFor(tenant, request), message);
+    const before = submittedBefore({ request, bodyHash: bodyHashOf(held, message.body) }, held.state);
+    if (before !== undefined) {
+      await held.committed;
+      this.#answerSubmission(held, before, message);
+      return this.#memory.forgetEnded(held);
+    }
+    await this.#noteSubjectOf(message.origin.workflow, held);
+    const origin = await readOrigin(this.#shared, tenant, message.origin);
+    if ('code' in origin) return this.#refuseFork(held, message, origin);
+    const options = { ...origin.state.submitted?.options, ...message.options };
+    const found = this.#shared.catalogs.environment(tenant, options);
+    if (found === undefined) throw new NotReady(`missing: ${this.#shared.catalogs.missing.join(', ')}`);
+    const task = message.task ?? origin.task;
+    const isOther = task !== origin.task;
+    const environment = {
+      ...found,
+      // A run goes on by the rules that it was granted.
+      edition: rootOf(origin.state)?.granted.edition ?? found.edition,
+      fingerprint: held.key === undefined ? '' : fingerprint(task, held.key.key),
+      lease,
+    };
+    const { decision, done } = this.#decisions.decide(
+      held,
+      {
+        kind: 'fork',
+        request,
+        source: message.source,
+        bodyHash: bodyHashOf(held, message.body),
+        taskBytes: Buffer.byteLength(task),
+        options,
+        environment,
+        origin: { ...message.origin, hash: origin.hash },
+        hops: (origin.state.forked?.data.hops ?? 0) + 1,
+        firewall: { allowed: message.allowed },
+        changed: forkChanges(origin.state, { environment, options, task: isOther }),
+        reuse: isOther ? { steps: [], until: 'task_changed' } : origin.reusable,
+      },
+      { task },
+      cause,
+    );
+    await done;
+    this.#answerSubmission(held, decision, message);
+    this.#memory.forgetEnded(held);
+  }
+
+  #refuseFork(held: Held, { tenant, request, cause }: Extract<InboxMessage, { kind: 'fork' }>, no: Refusal): void {
+    this.#shared.told.refused(tenant, request, asRefusal(no), { workflow: held.id, message: cause.message });
+    this.#memory.forgetEnded(held);
+  }
+
+  /** Whoever the origin is about, the fork is about: noted before the origin is read, so that erasing them finds both. */
+  async #noteSubjectOf(origin: string, held: Held): Promise<void> {
+    const { keys } = this.#shared;
+    const subject = held.key === undefined ? undefined : await keys.subjectOf(origin);
+    if (held.key !== undefined && subject !== undefined) await keys.note(held.key.id, { workflow: held.id, tenant: held.tenant, subject });
+  }
+
   /** Before anything of the task is stored: what is about somebody is found by them from the first byte on. */
   async #noteSubject(held: Held, { tenant, dataSubject }: Extract<InboxMessage, { kind: 'submit' }>): Promise<void> {
     if (dataSubject === undefined || held.key === undefined || held.state.version > 0) return;
@@ -169,11 +243,7 @@ export class Inbox {
     await keys.note(held.key.id, { workflow: held.id, tenant, subject: await keys.digest('subject', tenant, dataSubject) });
   }
 
-  #answerSubmission(
-    held: Held,
-    decision: Decision<WorkflowEvent>,
-    { tenant, request, cause }: Extract<InboxMessage, { kind: 'submit' }>,
-  ): void {
+  #answerSubmission(held: Held, decision: Decision<WorkflowEvent>, { tenant, request, cause }: Submitted): void {
     if (decision.kind === 'refused')
       return this.#shared.told.refused(tenant, request, asRefusal(decision.refusal), { workflow: held.id, message: cause.message });
     const rejected =
@@ -295,10 +365,10 @@ export class Inbox {
       return this.#memory.forgetEnded(held);
     }
     const attempt = held.state.attempts.get(message.result.attempt as OpenAttempt['id']);
-    const { input, content } = partResult(message.result, this.#readerFor(held, attempt));
+    const { input, content } = partResult(message.result, readerFor(this.#shared, held, attempt));
     const { decision, done } = this.#decisions.decide(
       held,
-      { ...input, ...this.#teamFor(held, attempt, input) },
+      { ...input, ...teamFor(this.#shared, held, attempt, input) },
       attempt === undefined ? undefined : content,
       message.cause,
     );
@@ -322,37 +392,6 @@ export class Inbox {
     );
     await done;
     this.#memory.forgetEnded(held);
-  }
-
-  /** What the answer to an attempt is read against. */
-  #readerFor(held: Held, attempt: OpenAttempt | undefined): AnswerReader | undefined {
-    const agent = attempt === undefined ? undefined : held.state.agents.get(attempt.agent);
-    if (agent === undefined || held.key === undefined) return undefined;
-    const { granted } = agent;
-    const parent = granted.parent === null ? undefined : held.state.agents.get(granted.parent);
-    return {
-      cast: this.#shared.catalogs.cast(held.tenant, granted.catalogHash ?? this.#rootCatalog(held)),
-      granted: new Set(granted.tools.map((tool) => tool.name)),
-      key: held.key.key,
-      votes: parent?.decision?.tuning.mode === 'votes',
-    };
-  }
-
-  #rootCatalog(held: Held): string | null {
-    return rootOf(held.state)?.granted.catalogHash ?? null;
-  }
-
-  /** With an analysis: who could do the work. */
-  #teamFor(
-    held: Held,
-    attempt: OpenAttempt | undefined,
-    { answer }: Extract<WorkflowInput, { kind: 'result' }>,
-  ): { readonly team?: readonly Casting[] } {
-    if (attempt?.owes.kind !== 'analyze') return {};
-    const roles = held.state.submitted?.options.tuning?.roles;
-    const cast = this.#shared.catalogs.cast(held.tenant, this.#rootCatalog(held));
-    const need = answer?.kind === 'analyze' ? answer.analysis : { capabilities: [], taskType: '' };
-    return { team: cast.team(need, roles) };
   }
 
   /** As if it had just come in. What was decided or has failed since is left alone: it is somebody's next decision. */
@@ -444,6 +483,7 @@ export class Inbox {
   }
 }
 
+type Submitted = Extract<InboxMessage, { kind: 'submit' | 'fork' }>;
 type Retry = Extract<InboxMessage, { kind: 'parked_retry' }>;
 
 /** Of a message that may be anything. */

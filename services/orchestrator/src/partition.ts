@@ -10,6 +10,7 @@ import { Erasures } from './erasures.ts';
 import { eventId } from './encode-decision.ts';
 import { Inbox } from './inbox.ts';
 import { Relay } from './relay.ts';
+import { Reuses } from './reuses.ts';
 import { ENDS } from './told.ts';
 import { type Held, WorkflowMemory } from './workflow-memory.ts';
 
@@ -38,6 +39,7 @@ export class Partition {
   readonly #desk: AccountDesk;
   readonly #allowances: Allowances;
   readonly #erasures: Erasures;
+  readonly #reuses: Reuses;
   readonly #clock: Clock;
   /** Workflows with commands that the bus did not take. */
   readonly #owed = new Set<string>();
@@ -84,6 +86,7 @@ export class Partition {
       onDoubt: (position) => this.#doubt(position),
     });
     this.#erasures = new Erasures(shared, taken.partition, { memory: this.#memory, decisions: this.#decisions });
+    this.#reuses = new Reuses(shared, { decisions: this.#decisions, isLost: () => this.#lost });
     this.#inbox = new Inbox(shared, taken.partition, {
       memory: this.#memory,
       decisions: this.#decisions,
@@ -197,6 +200,7 @@ export class Partition {
   #committed(held: Held): void {
     this.#stopWhatMust(held);
     this.#erasures.look(held);
+    this.#reuses.look(held);
     if (isOpen(held.state)) {
       this.#allowances.ask(held);
       return this.#setClock(held);
@@ -228,6 +232,7 @@ export class Partition {
     for (const attempt of pending(held.state).dispatch) this.#decisions.dispatch(held, attempt);
     this.#stopWhatMust(held);
     this.#erasures.look(held);
+    this.#reuses.look(held);
     this.#allowances.ask(held);
     this.#setClock(held);
   }
@@ -245,6 +250,7 @@ export class Partition {
       });
     }
     for (const id of [...this.#allowances.waiting]) await this.#withOpen(id, (held) => this.#allowances.ask(held));
+    for (const id of [...this.#reuses.owed]) await this.#withOpen(id, (held) => this.#reuses.look(held));
     for (const id of [...this.#erasures.owed]) await this.#withErasing(id);
     for (const id of [...this.#stopping]) await this.#withOpen(id, (held) => this.#stopWhatMust(held));
     this.#tellingAgain = false;
@@ -257,6 +263,7 @@ export class Partition {
       if (isUnfinished(held.state)) return this.#lost ? undefined : work(held);
       this.#stopping.delete(id);
       this.#allowances.forget(id);
+      this.#reuses.owed.delete(id);
       this.#memory.forgetEnded(held);
     } catch (error) {
       this.#shared.logger.debug({ workflow: id, problem: (error as Error).message }, 'later again');

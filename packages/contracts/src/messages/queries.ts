@@ -62,6 +62,8 @@ export const taskDetail = taskSummary.extend({
     .nullable(),
   /** It failed for want of something that a top-up can give: it would go on exactly where it stopped. */
   resumable: z.boolean(),
+  /** The run whose past it began with, and how many forks lie between it and one that was submitted. */
+  forkedFrom: z.object({ workflow: workflowId, version: count, hops: count }).nullable(),
 });
 export type TaskDetail = z.infer<typeof taskDetail>;
 

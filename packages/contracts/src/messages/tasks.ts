@@ -83,6 +83,25 @@ export const taskTopUp = z.strictObject({
   deadlineMs: z.number().int().positive().optional(),
 });
 
+/**
+ * `mandate.task.fork.v1`: another run that begins with the past of one that is there. What the options do not name is as in
+ * the origin, but the money that it may spend is always named.
+ */
+export const taskFork = z.strictObject({
+  origin: workflowId,
+  /** Its events up to this one are the past. */
+  version: z.number().int().positive(),
+  /** Another task has another past: nothing of the origin is reused. */
+  task: taskText.optional(),
+  options: taskOptions.extend({ maxCostMicroUsd: microUsd }),
+  /** Tools that may change the world although this is a fork. */
+  allowEffects: z
+    .array(fact(z.string().regex(/^[A-Za-z0-9_.-]{1,128}$/, 'must be a tool name')))
+    .max(100)
+    .optional(),
+});
+export type TaskFork = z.infer<typeof taskFork>;
+
 /** `mandate.task.erase.v1`: nobody is to read the content of this workflow any more; it ends if it runs. */
 export const taskErase = z.strictObject({
   workflow: workflowId,

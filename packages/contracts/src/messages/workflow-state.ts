@@ -55,11 +55,18 @@ const agentInState = z.object({
   end: EVENT_SCHEMAS['agent.ended'].shape.end.nullable(),
 });
 
+const forked = EVENT_SCHEMAS['task.forked'];
+
 export const workflowState = z.object({
   version: count,
   at: epochMs,
   phase: fact(z.enum(['absent', 'running', 'ending', 'completed', 'failed', 'cancelled', 'rejected'])),
   task: EVENT_SCHEMAS['task.submitted'].nullable(),
+  /** Whose past it began with. */
+  fork: forked
+    .pick({ origin: true, hops: true, firewall: true, changed: true })
+    .extend({ reused: count, reusable: count, ended: word.nullable() })
+    .nullable(),
   ending: why.extend({ as: fact(z.enum(['failed', 'cancelled'])) }).nullable(),
   failure: why.nullable(),
   answerAt: count.nullable(),

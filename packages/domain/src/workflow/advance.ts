@@ -8,6 +8,8 @@ import { reserveOrRefuse } from './attempts.ts';
 import { chooseFromAnalysis, fallbackOf } from './choose-pattern.ts';
 import { sendChild } from './delegate.ts';
 import type { WorkflowEvent } from './events.ts';
+import { hasDiverged } from './fork.ts';
+import { endReuse, endReuseInTime } from './reuse.ts';
 import type { AgentEnd, Casting } from './steps.ts';
 import type { Story } from './story.ts';
 import { type Agent, rootOf, stopOf } from './workflow.ts';
@@ -17,16 +19,25 @@ export const MAX_CALLS_PER_TURN = 32;
 
 /** Everything that is owed now, in order, until nothing is left to decide. */
 export function advance(story: Story, team: readonly Casting[] = []): Decision<WorkflowEvent> {
+  endReuseInTime(story);
+  goOn(story, team);
+  if (hasDiverged(story.workflow)) {
+    endReuse(story, 'diverged');
+    goOn(story, team);
+  }
+  return story.end();
+}
+
+function goOn(story: Story, team: readonly Casting[]): void {
   if (story.workflow.phase === 'ending') return finish(story);
   const root = rootOf(story.workflow);
-  if (story.workflow.phase !== 'running' || root === undefined) return story.end();
+  if (story.workflow.phase !== 'running' || root === undefined) return;
   if (root.decision === undefined && root.stopped === undefined) chooseFromAnalysis(story, team);
   for (let moved = true; moved; ) {
     moved = false;
     // Children first: what they bring, their parents go on with.
     for (const id of [...story.workflow.agents.keys()].toReversed()) moved = goOnWith(story, id) || moved;
   }
-  return story.end();
 }
 
 /** @returns whether anything was decided about this agent */
@@ -192,9 +203,9 @@ function concludeStopped(story: Story, agent: Agent, { as, code, message }: NonN
 }
 
 /** `cancelling` until every attempt is settled; then whoever is left ends, the deepest first. */
-function finish(story: Story): Decision<WorkflowEvent> {
+function finish(story: Story): void {
   const { ending } = story.workflow;
-  if (story.workflow.attempts.size > 0 || ending === undefined || rootOf(story.workflow) === undefined) return story.end();
+  if (story.workflow.attempts.size > 0 || ending === undefined || rootOf(story.workflow) === undefined) return;
   for (const id of [...story.workflow.agents.keys()].toReversed()) {
     const agent = story.workflow.agents.get(id);
     if (agent === undefined || agent.parent === null || agent.end !== undefined) continue;
@@ -202,7 +213,7 @@ function finish(story: Story): Decision<WorkflowEvent> {
     endChild(story, agent, { kind: ending.as, code: ending.code, message: ending.message, partialAt });
   }
   const root = rootOf(story.workflow);
-  if (root === undefined) return story.end();
+  if (root === undefined) return;
   const ended = { spent: root.mandate.spent, steps: story.workflow.stepCount };
   if (ending.as === 'cancelled') story.tell({ type: 'task.cancelled', data: ended });
   else {
@@ -210,7 +221,6 @@ function finish(story: Story): Decision<WorkflowEvent> {
     story.tell({ type: 'task.failed', data: { ...ended, code: ending.code, message: ending.message, answerAt: partialAt } });
   }
   releaseRoot(story);
-  return story.end();
 }
 
 function releaseRoot(story: Story): void {

@@ -16,6 +16,7 @@ import { outcomeOfWork } from '../patterns/patterns.ts';
 import { refusal, type Refusal } from '../refusals.ts';
 import { backoffMs, RETRY, type RetryPolicy } from '../retry.ts';
 import type { AttemptSettled } from './events.ts';
+import { isReusing, refuseEffect } from './fork.ts';
 import type { WorkflowInput } from './inputs.ts';
 import type { OpenAttempt, Step } from './steps.ts';
 import type { Story } from './story.ts';
@@ -25,7 +26,7 @@ import { type Agent, type OpenStep, stopOf } from './workflow.ts';
 export const MIN_OUTPUT_TOKENS = 256;
 
 export function settleUnanswered(story: Story, attempt: OpenAttempt): void {
-  const outcome = unansweredOutcome(attempt);
+  const outcome = isReusing(story.workflow) ? 'expired' : unansweredOutcome(attempt);
   settleAttempt(story, attempt, { outcome });
 }
 
@@ -115,7 +116,7 @@ export function retryNow(story: Story, step: OpenStep): void {
 /** Reserves an attempt at its worst case, or says why it cannot. */
 export function reserveOrRefuse(story: Story, agent: Agent, owes: Step, step: StepId, number: number): void {
   const wanted = agent.granted.edition === 1 ? owes : affordable(story, agent, owes);
-  const no = refuseStep(story, agent, wanted);
+  const no = refuseEffect(story.workflow, step, wanted) ?? refuseStep(story, agent, wanted);
   if (no === undefined) {
     reserveAttempt(story, agent, wanted, step, number);
     return;

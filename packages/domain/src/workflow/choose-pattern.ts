@@ -14,9 +14,9 @@ const WORTH_TRYING = 0.3;
 export function chooseFromAnalysis(story: Story, team: readonly Casting[]): void {
   const root = rootOf(story.workflow);
   if (story.workflow.steps.size > 0 || root === undefined) return;
-  const settled = story.events.find((event) => event.type === 'attempt.settled' && event.data.final);
-  const analysis =
-    settled?.type === 'attempt.settled' && settled.data.answer?.kind === 'analyze' ? settled.data.answer.analysis : undefined;
+  const settled = story.events.find((event) => event.type === 'attempt.reused' || (event.type === 'attempt.settled' && event.data.final));
+  const answered = settled?.type === 'attempt.settled' || settled?.type === 'attempt.reused' ? settled.data.answer : undefined;
+  const analysis = answered?.kind === 'analyze' ? answered.analysis : undefined;
   story.tell({ type: 'decision.made', data: decision(story, root, analysis, team) });
 }
 

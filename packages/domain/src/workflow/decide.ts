@@ -16,11 +16,13 @@ import { refusal, type Refusal, type RefusalCode } from '../refusals.ts';
 import { advance } from './advance.ts';
 import { reserveAttempt, retryNow, settleAttempt, settleUnanswered, unansweredOutcome } from './attempts.ts';
 import type { DelegationTerms, WorkflowEvent } from './events.ts';
+import { dueReuse, isReusing, MAX_HOPS } from './fork.ts';
 import type { Circumstances, WorkflowInput } from './inputs.ts';
+import { endReuse } from './reuse.ts';
 import { Story } from './story.ts';
 import { isOpen, isUnleased, rootOf, stopOf, type Workflow } from './workflow.ts';
 
-type Submission = Extract<WorkflowInput, { kind: 'submit' }>;
+type Submission = Extract<WorkflowInput, { kind: 'submit' | 'fork' }>;
 
 /**
  * What follows from an input: first the input itself as an event, then its consequences, until nothing more is owed.
@@ -31,6 +33,12 @@ export function decide(input: WorkflowInput, workflow: Workflow, circumstances: 
   switch (input.kind) {
     case 'submit':
       return submit(input, story);
+    case 'fork':
+      return fork(input, story);
+    case 'reuse':
+      return reuse(input, story);
+    case 'end_reuse':
+      return reuseLost(input.why, story);
     case 'cancel':
       return cancel(input, story);
     case 'start':
@@ -61,17 +69,37 @@ export function decide(input: WorkflowInput, workflow: Workflow, circumstances: 
 }
 
 function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story): Decision<WorkflowEvent> {
-  const known = story.workflow.submitted;
-  if (known !== undefined) {
-    if (story.workflow.erasure !== undefined) return refused(contentErased());
-    return known.bodyHash === input.bodyHash
-      ? nothing('the same request was already accepted')
-      : { kind: 'refused', refusal: refusal('IdempotencyConflict', `Request ${input.request} was already used for another task.`) };
-  }
+  const repeated = submittedBefore(input, story.workflow);
+  if (repeated !== undefined) return repeated;
   story.tell({
     type: 'task.submitted',
     data: { request: input.request, source: input.source, bodyHash: input.bodyHash, taskBytes: input.taskBytes, options: input.options },
   });
+  return begin(input, story);
+}
+
+/** The past of another run is the beginning of this one. */
+function fork(input: Extract<WorkflowInput, { kind: 'fork' }>, story: Story): Decision<WorkflowEvent> {
+  const repeated = submittedBefore(input, story.workflow);
+  if (repeated !== undefined) return repeated;
+  if (input.hops > MAX_HOPS)
+    return refused(refusal('ForkTooDeep', `It would be the fork number ${input.hops} in a row; ${MAX_HOPS} may follow each other.`));
+  const { kind: _, environment: __, ...data } = input;
+  story.tell({ type: 'task.forked', data });
+  return begin(input, story);
+}
+
+/** What is said to the same request again, whatever it says now. */
+export function submittedBefore(input: Pick<Submission, 'request' | 'bodyHash'>, workflow: Workflow): Decision<never> | undefined {
+  const known = workflow.submitted;
+  if (known === undefined) return undefined;
+  if (workflow.erasure !== undefined) return refused(contentErased());
+  return known.bodyHash === input.bodyHash
+    ? nothing('the same request was already accepted')
+    : refused(refusal('IdempotencyConflict', `Request ${input.request} was already used for another task.`));
+}
+
+function begin(input: Submission, story: Story): Decision<WorkflowEvent> {
   const no = refuseOptions(input);
   const terms = input.environment.model;
   if (no !== undefined || terms === null) {
@@ -125,7 +153,35 @@ function submit(input: Extract<WorkflowInput, { kind: 'submit' }>, story: Story)
   return advance(story);
 }
 
-function refuseOptions({ options, environment }: Submission): Refusal | undefined {
+/** The origin's next answer, if the fork owes now what the origin owed then. */
+function reuse(input: Extract<WorkflowInput, { kind: 'reuse' }>, story: Story): Decision<WorkflowEvent> {
+  const due = dueReuse(story.workflow);
+  if (due?.attempt.id !== input.attempt || due.at !== input.from.version) return nothing('that answer is not waited for');
+  const { attempt } = due;
+  if (input.answer !== undefined && input.answer.kind !== attempt.owes.kind) return nothing('the answer is about something else');
+  const { from, outcome, answer, failure } = input;
+  story.tell({
+    type: 'attempt.reused',
+    data: {
+      attempt: attempt.id,
+      step: attempt.step,
+      agent: attempt.agent,
+      from,
+      outcome,
+      ...(answer === undefined ? {} : { answer }),
+      ...(failure === undefined ? {} : { failure }),
+    },
+  });
+  return advance(story, input.team);
+}
+
+function reuseLost(why: Extract<WorkflowInput, { kind: 'end_reuse' }>['why'], story: Story): Decision<WorkflowEvent> {
+  if (!isOpen(story.workflow) || !isReusing(story.workflow)) return nothing('nothing is reused');
+  endReuse(story, why);
+  return advance(story);
+}
+
+function refuseOptions({ options, environment }: Pick<Submission, 'options' | 'environment'>): Refusal | undefined {
   const ceilings = [
     ['maxCostMicroUsd', ROOT_CEILING.moneyMicroUsd],
     ['maxTokens', ROOT_CEILING.tokens],
@@ -312,7 +368,8 @@ const contentErased = (): Refusal => refusal('ContentErased', 'The content of th
 function start(input: Extract<WorkflowInput, { kind: 'start' }>, story: Story): Decision<WorkflowEvent> {
   const attempt = story.workflow.attempts.get(input.attempt);
   const agent = attempt === undefined ? undefined : story.workflow.agents.get(attempt.agent);
-  if (attempt === undefined || agent === undefined || story.workflow.phase === 'ending' || stopOf(story.workflow, agent) !== undefined) {
+  const isOver = story.workflow.phase === 'ending' || isReusing(story.workflow);
+  if (attempt === undefined || agent === undefined || isOver || stopOf(story.workflow, agent) !== undefined) {
     return { kind: 'refused', refusal: refusal('AttemptNotLive', `Attempt ${input.attempt} is not open for a start.`) };
   }
   if (attempt.runner === input.runner) return nothing('this runner was already allowed to start');
@@ -326,6 +383,7 @@ function start(input: Extract<WorkflowInput, { kind: 'start' }>, story: Story): 
 function result(input: Extract<WorkflowInput, { kind: 'result' }>, story: Story): Decision<WorkflowEvent> {
   const attempt = story.workflow.attempts.get(input.attempt);
   if (attempt === undefined) return lateResult(input, story);
+  if (isReusing(story.workflow)) return refused(refusal('AttemptNotLive', `Attempt ${input.attempt} was not sent to anybody.`));
   if (input.answer !== undefined && input.answer.kind !== attempt.owes.kind) {
     return {
       kind: 'refused',

@@ -5,6 +5,7 @@ import type { Tuning } from '../patterns/pattern.ts';
 import type {
   AgentEnd,
   Answer,
+  CallRef,
   Casting,
   GrantedTool,
   ModelTier,
@@ -27,6 +28,8 @@ import type {
 export type WorkflowEvent =
   /** INPUT. content: { task } */
   | { readonly type: 'task.submitted'; readonly data: TaskSubmitted }
+  /** INPUT, in place of `task.submitted`. content: { task } */
+  | { readonly type: 'task.forked'; readonly data: TaskForked }
   | { readonly type: 'task.rejected'; readonly data: { readonly code: RefusalCode; readonly message: string } }
   | { readonly type: 'mandate.granted'; readonly data: MandateGranted }
   | { readonly type: 'decision.made'; readonly data: DecisionMade }
@@ -36,6 +39,10 @@ export type WorkflowEvent =
   | { readonly type: 'attempt.started'; readonly data: { readonly attempt: AttemptId; readonly runner: string } }
   /** INPUT when a worker answered; a consequence after `timer.fired` and `bus.reset`. content: text, calls, result or error */
   | { readonly type: 'attempt.settled'; readonly data: AttemptSettled }
+  /** INPUT. A fork was answered what its origin was answered; it costs nothing. content: as of `attempt.settled` */
+  | { readonly type: 'attempt.reused'; readonly data: AttemptReused }
+  /** Everything that a fork does is live from here. INPUT when the origin's words are gone. */
+  | { readonly type: 'reuse.ended'; readonly data: ReuseEnded }
   /** INPUT. An answer to an attempt that was already settled. Recorded for the bill; changes nothing. */
   | {
       readonly type: 'attempt.answered_late';
@@ -97,6 +104,59 @@ export interface TaskSubmitted {
   readonly bodyHash: string;
   readonly taskBytes: number;
   readonly options: TaskOptions;
+}
+
+/** A run that begins with the past of another one. */
+export interface TaskForked extends TaskSubmitted {
+  readonly origin: {
+    readonly workflow: string;
+    /** Its events up to this one are the past. */
+    readonly version: number;
+    /** Of the origin's stream at that version: its hash chain covers all of the past. */
+    readonly hash: string;
+  };
+  /** Forks between this run and one that was submitted, 1 to 3. */
+  readonly hops: number;
+  /** Names of tools that may change the world all the same. */
+  readonly firewall: { readonly allowed: readonly string[] };
+  readonly changed: readonly ForkChange[];
+  readonly reuse: {
+    /** In the order in which the origin was answered. */
+    readonly steps: readonly ReusableStep[];
+    /** Why there are no more of them. `unanswered`: what happened to the origin's next step is not known. */
+    readonly until: 'fork_point' | 'unanswered' | 'task_changed';
+  };
+}
+
+export type ForkChange = 'task' | 'model' | 'mandate' | 'tools' | 'tool_versions' | 'pattern';
+
+/** A step of the origin and the version at which it ended. */
+export interface ReusableStep {
+  readonly step: StepId;
+  readonly version: number;
+  readonly kind: Step['kind'];
+  readonly part?: Part['name'];
+  readonly tool?: string;
+  /** In versions of the origin. */
+  readonly argsAt?: CallRef;
+}
+
+export interface AttemptReused {
+  readonly attempt: AttemptId;
+  readonly step: StepId;
+  readonly agent: AgentId;
+  /** The origin's event, by its version and the hash of its stream there. */
+  readonly from: { readonly version: number; readonly hash: string };
+  readonly outcome: Outcome;
+  readonly answer?: Answer;
+  readonly failure?: StepFailure;
+}
+
+export interface ReuseEnded {
+  /** `diverged`: the fork does not owe what its origin was answered next. `run_ended`: it was cancelled or ran out of time. */
+  readonly why: 'fork_point' | 'unanswered' | 'task_changed' | 'diverged' | 'run_ended' | 'origin_erased';
+  /** Answers that were reused. */
+  readonly reused: number;
 }
 
 /** What a client may ask for. Everything has a default; ceilings are in `ROOT_CEILING`. */

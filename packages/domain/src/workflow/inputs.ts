@@ -2,7 +2,7 @@ import type { AgentId, AttemptId, RequestId, StepId } from '../ids.ts';
 import type { Figures } from '../mandate/mandate.ts';
 import type { RefusalCode } from '../refusals.ts';
 import type { Answer, Casting, GrantedTool, ModelTier, Outcome, StepFailure } from './steps.ts';
-import type { DelegationTerms, ModelTerms, TaskOptions, Timing } from './events.ts';
+import type { DelegationTerms, ModelTerms, TaskForked, TaskOptions, Timing } from './events.ts';
 
 /** What a workflow is told: a client's command, a worker's result, a timer, news of the bus. Facts only. */
 export type WorkflowInput =
@@ -15,6 +15,20 @@ export type WorkflowInput =
       readonly options: TaskOptions;
       readonly environment: Environment;
     }
+  /** The past of another run, with something changed. */
+  | ({ readonly kind: 'fork'; readonly environment: Environment } & TaskForked)
+  | {
+      readonly kind: 'reuse';
+      readonly attempt: AttemptId;
+      readonly from: { readonly version: number; readonly hash: string };
+      readonly outcome: Outcome;
+      readonly answer?: Answer;
+      readonly failure?: StepFailure;
+      /** As with a result. */
+      readonly team?: readonly Casting[];
+    }
+  /** The rest of the origin's past cannot be had any more. */
+  | { readonly kind: 'end_reuse'; readonly why: 'origin_erased' }
   | { readonly kind: 'cancel'; readonly request: RequestId; readonly agent?: AgentId }
   | {
       readonly kind: 'top_up';

@@ -1,3 +1,4 @@
+import { type DueReuse, dueReuse, isReusing } from './fork.ts';
 import type { OpenAttempt } from './steps.ts';
 import type { Allowance, TimerFired } from './events.ts';
 import { isOpen, rootOf, stopOf, type Workflow } from './workflow.ts';
@@ -9,6 +10,8 @@ import { isOpen, rootOf, stopOf, type Workflow } from './workflow.ts';
 export interface Pending {
   /** Commands that a worker should have. Sending one again is safe: the claim decides. */
   readonly dispatch: readonly OpenAttempt[];
+  /** The answer of its origin that a fork is to be given next. Until its past has ended nothing is dispatched. */
+  readonly reuse?: DueReuse;
   /** Attempts whose workers should stop. Repeated until they are settled. */
   readonly stop: readonly OpenAttempt[];
   readonly timers: readonly DueTimer[];
@@ -25,7 +28,11 @@ export interface DueTimer {
 export function pending(workflow: Workflow): Pending {
   if (!isOpen(workflow)) return { dispatch: [], stop: [], timers: [] };
   const attempts = [...workflow.attempts.values()];
-  const timers: DueTimer[] = attempts.map((attempt) => ({ at: attempt.deadlineAt, fire: { timer: 'attempt', attempt: attempt.id } }));
+  const reusing = isReusing(workflow);
+  const reuse = dueReuse(workflow);
+  // What was not sent is not late.
+  const sent = reusing ? [] : attempts;
+  const timers: DueTimer[] = sent.map((attempt) => ({ at: attempt.deadlineAt, fire: { timer: 'attempt', attempt: attempt.id } }));
   for (const step of workflow.steps.values()) {
     if (step.retryAt !== undefined) timers.push({ at: step.retryAt, fire: { timer: 'retry', step: step.id, attempt: step.attempts + 1 } });
   }
@@ -38,8 +45,9 @@ export function pending(workflow: Workflow): Pending {
   const { allowance } = workflow;
   return {
     // Without their content commands cannot be composed any more; the timers settle what nobody answers.
-    dispatch: workflow.erasure === undefined ? attempts : [],
+    dispatch: workflow.erasure === undefined ? sent : [],
     stop: workflow.phase === 'ending' ? attempts : attempts.filter((attempt) => isStopped(workflow, attempt)),
+    ...(reuse === undefined || workflow.erasure !== undefined ? {} : { reuse }),
     timers: workflow.phase === 'running' ? timers : timers.filter(({ fire }) => fire.timer === 'attempt'),
     ...(allowance?.waiting === true ? { allowance: allowance.asked } : {}),
   };

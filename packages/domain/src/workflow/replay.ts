@@ -107,6 +107,14 @@ function inputOf(first: WorkflowEvent, { events, at }: RecordedDecision, workflo
   switch (first.type) {
     case 'task.submitted':
       return { kind: 'submit', ...first.data, environment: environmentOf(events) };
+    case 'task.forked':
+      return { kind: 'fork', ...first.data, environment: environmentOf(events) };
+    case 'attempt.reused': {
+      const { step: _, agent: __, ...reused } = first.data;
+      return { kind: 'reuse', ...reused, team: teamOf(events) };
+    }
+    case 'reuse.ended':
+      return first.data.why === 'origin_erased' ? { kind: 'end_reuse', why: first.data.why } : undefined;
     case 'cancel.requested':
       return { kind: 'cancel', ...first.data };
     case 'erasure.requested':

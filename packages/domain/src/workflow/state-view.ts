@@ -1,7 +1,7 @@
 import { available, type Figures } from '../mandate/mandate.ts';
-import type { DelegationTerms, ModelTerms, TaskSubmitted } from './events.ts';
+import type { DelegationTerms, ModelTerms, TaskForked, TaskSubmitted } from './events.ts';
 import type { AgentEnd, Effect, ModelTier, OpenAttempt, PatternName } from './steps.ts';
-import { type Agent, type OpenStep, type Phase, stopOf, type Workflow } from './workflow.ts';
+import { type Agent, type Forked, type OpenStep, type Phase, stopOf, type Workflow } from './workflow.ts';
 
 /**
  * A workflow's state to be read and compared: plain JSON, facts only. Whatever has an id stands under it, so that a
@@ -14,6 +14,8 @@ export interface WorkflowState {
   readonly phase: Phase;
   /** What was submitted. */
   readonly task: TaskSubmitted | null;
+  /** Whose past it began with; null for a task that was submitted. */
+  readonly fork: ForkState | null;
   /** What it is coming to while attempts are out. */
   readonly ending: Workflow['ending'] | null;
   readonly failure: Workflow['failure'] | null;
@@ -30,6 +32,14 @@ export interface WorkflowState {
   readonly openSteps: Readonly<Record<string, OpenStep>>;
   /** Reserved and not settled. */
   readonly attempts: Readonly<Record<string, OpenAttempt>>;
+}
+
+export interface ForkState extends Pick<TaskForked, 'origin' | 'hops' | 'firewall' | 'changed'> {
+  /** Answers of the origin that were reused, of so many that could be. */
+  readonly reused: number;
+  readonly reusable: number;
+  /** Why its past ended; null while it is reused. */
+  readonly ended: string | null;
 }
 
 export interface AgentState {
@@ -79,6 +89,7 @@ export function stateOf(workflow: Workflow): WorkflowState {
     at: workflow.at,
     phase: workflow.phase,
     task: workflow.submitted ?? null,
+    fork: workflow.forked === undefined ? null : forkState(workflow.forked),
     ending: workflow.ending ?? null,
     failure: workflow.failure ?? null,
     answerAt: workflow.answerAt ?? null,
@@ -91,6 +102,10 @@ export function stateOf(workflow: Workflow): WorkflowState {
     openSteps: Object.fromEntries(workflow.steps),
     attempts: Object.fromEntries(workflow.attempts),
   };
+}
+
+function forkState({ data: { origin, hops, firewall, changed, reuse }, versions, ended }: Forked): ForkState {
+  return { origin, hops, firewall, changed, reused: versions.size, reusable: reuse.steps.length, ended: ended ?? null };
 }
 
 function agentState(workflow: Workflow, agent: Agent): AgentState {

@@ -8,12 +8,15 @@ import { NOTE_BYTES, SUMMARY_BYTES } from '../patterns/prompt.ts';
 import type {
   Allowance,
   AttemptReserved,
+  AttemptReused,
   AttemptSettled,
   DecisionMade,
   EventData,
   MandateGranted,
   MandateToppedUp,
+  ReuseEnded,
   StepRefused,
+  TaskForked,
   TaskSubmitted,
   WorkflowEvent,
 } from './events.ts';
@@ -35,6 +38,8 @@ export interface Workflow {
   readonly at: number;
   readonly phase: Phase;
   readonly submitted?: TaskSubmitted;
+  /** With the past of another run. */
+  readonly forked?: Forked;
   readonly agents: ReadonlyMap<AgentId, Agent>;
   /** Reserved and not settled. */
   readonly attempts: ReadonlyMap<AttemptId, OpenAttempt>;
@@ -54,6 +59,14 @@ export interface Workflow {
   readonly topUps: ReadonlySet<RequestId>;
   /** `requested`: nothing is owed to its work any more, but its keys have to be destroyed. `done`: they were. */
   readonly erasure?: 'requested' | 'done';
+}
+
+export interface Forked {
+  readonly data: TaskForked;
+  /** Versions of the origin's answers that were reused so far, and what they are here. */
+  readonly versions: ReadonlyMap<number, number>;
+  /** Why the past ended; from then on everything is live. */
+  readonly ended?: ReuseEnded['why'];
 }
 
 export type Phase = 'absent' | 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
@@ -117,6 +130,15 @@ export function evolve(before: Workflow, event: WorkflowEvent, at: number): Work
   switch (event.type) {
     case 'task.submitted':
       return { ...workflow, phase: 'running', submitted: event.data };
+    case 'task.forked': {
+      const { request, source, bodyHash, taskBytes, options } = event.data;
+      const submitted = { request, source, bodyHash, taskBytes, options };
+      return { ...workflow, phase: 'running', submitted, forked: { data: event.data, versions: new Map() } };
+    }
+    case 'attempt.reused':
+      return attemptReused(workflow, event.data);
+    case 'reuse.ended':
+      return workflow.forked === undefined ? workflow : { ...workflow, forked: { ...workflow.forked, ended: event.data.why } };
     case 'task.rejected':
       return { ...workflow, phase: 'rejected', failure: event.data };
     case 'mandate.granted':
@@ -332,6 +354,14 @@ function attemptSettled(workflow: Workflow, data: AttemptSettled): Workflow {
     steps: data.final ? without(workflow.steps, data.step) : workflow.steps,
     unanswered: unanswered ? new Set([...workflow.unanswered, data.attempt]) : workflow.unanswered,
   };
+}
+
+/** As if it had been answered, for nothing. */
+function attemptReused(workflow: Workflow, { from, ...data }: AttemptReused): Workflow {
+  const settled = attemptSettled(workflow, { ...data, final: true, spent: NONE, settledAt: 'nothing' });
+  const { forked } = settled;
+  if (forked === undefined) return settled;
+  return { ...settled, forked: { ...forked, versions: put(forked.versions, from.version, workflow.version) } };
 }
 
 function stepEvent(version: number, attempt: OpenAttempt, data: AttemptSettled): StepEvent | undefined {

@@ -1,5 +1,5 @@
-import { partitionOf } from '@mandate/domain';
-import { taskCancel, taskStatus, taskTopUp, TYPES } from '@mandate/contracts';
+import { partitionOf, partitionOfRequest } from '@mandate/domain';
+import { taskCancel, taskFork, taskStatus, taskTopUp, TYPES, workflowIdFor } from '@mandate/contracts';
 import { z } from 'zod';
 import { type GatewayApp, identityOf } from '../http/gateway-app.ts';
 import { randomRequestId, requestIdOf } from '../identity/request-id.ts';
@@ -14,6 +14,7 @@ const more = taskTopUp.omit({ workflow: true });
 export function commandRoutes(app: GatewayApp, options: TaskRoutesOptions): void {
   cancelRoute(app, options);
   topUpRoute(app, options);
+  forkRoute(app, options);
   eraseRoute(app, options);
 }
 
@@ -92,6 +93,50 @@ function topUpRoute(app: GatewayApp, options: TaskRoutesOptions): void {
       close();
       giveReceipt(reply, receipt);
       return reply.status(202).send({ data: { workflowId: workflow, requestId: id, duplicate: receipt.duplicate } });
+    },
+  );
+}
+
+const forked = z.object({
+  workflowId: z.string(),
+  requestId: z.string(),
+  origin: z.string(),
+  duplicate: z.boolean().describe('this request was accepted before; it is the same fork'),
+});
+
+function forkRoute(app: GatewayApp, options: TaskRoutesOptions): void {
+  app.post(
+    '/api/v1/tasks/:id/fork',
+    {
+      schema: {
+        summary: 'Run a task again from one of its events, with something changed',
+        description:
+          'A new run that reuses what the task was answered up to `version`, for nothing, and goes on by itself from there or from where it owes something else: another model, mandate, scope of tools or task. What `options` does not name is as in the origin; `maxCostMicroUsd` is always named. After the past an effect firewall refuses every tool that is not read-only and not in `allowEffects`. At most three forks follow each other.',
+        tags: ['tasks'],
+        params,
+        headers: idempotencyKey,
+        body: taskFork.omit({ origin: true }),
+        response: { 202: dataOf(forked), ...failures },
+      },
+    },
+    async (request, reply) => {
+      const { tenant, workflow: origin } = taskOf(request);
+      const id = requestIdOf(tenant, request.headers['idempotency-key']);
+      const workflow = workflowIdFor(tenant, id);
+      const { receipt, close } = await sendCommand(options.bus, options.instance, {
+        type: TYPES.taskFork,
+        partition: partitionOfRequest(tenant, id),
+        identity: identityOf(request),
+        request: id,
+        workflow,
+        traceparent: request.span?.traceparent ?? '',
+        data: { ...request.body, origin },
+      });
+      close();
+      options.accepted.add(receipt.workflow);
+      giveReceipt(reply, receipt);
+      reply.header('location', `/api/v1/tasks/${receipt.workflow}`);
+      return reply.status(202).send({ data: { workflowId: receipt.workflow, requestId: id, origin, duplicate: receipt.duplicate } });
     },
   );
 }

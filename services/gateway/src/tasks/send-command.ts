@@ -18,7 +18,12 @@ import type { Identity } from '../identity/api-keys.ts';
 const RECEIPT_WITHIN_MS = 5_000;
 
 export interface InboxCommand {
-  readonly type: typeof TYPES.taskSubmit | typeof TYPES.taskCancel | typeof TYPES.taskTopUp | typeof TYPES.taskErase;
+  readonly type:
+    | typeof TYPES.taskSubmit
+    | typeof TYPES.taskCancel
+    | typeof TYPES.taskTopUp
+    | typeof TYPES.taskFork
+    | typeof TYPES.taskErase;
   readonly partition: number;
   readonly identity: Identity;
   readonly request: string;
@@ -97,7 +102,10 @@ async function publish(bus: Bus, instance: string, id: string, command: InboxCom
 
 function refused(receipt: Extract<TaskReceipt, { accepted: false }>): GatewayProblem {
   const status =
-    { IdempotencyConflict: 409, WorkflowEnded: 409, NotResumable: 409, ContentErased: 410, WorkflowUnknown: 404 }[receipt.code] ?? 422;
+    {
+      ...{ IdempotencyConflict: 409, WorkflowEnded: 409, NotResumable: 409, ContentErased: 410, OriginErased: 410 },
+      ...{ WorkflowUnknown: 404, VersionUnknown: 404 },
+    }[receipt.code] ?? 422;
   return new GatewayProblem({
     status,
     code: receipt.code,

@@ -95,6 +95,12 @@ export function evolveAgents(agents: Agents, event: StoredEvent, task: TaskRow):
         own_reserved_micro_usd: agent.own_reserved_micro_usd - (task.open[attempt]?.reservedMicroUsd ?? 0),
       }));
     }
+    case 'attempt.reused': {
+      const { agent: id, attempt } = event.data;
+      return changed(agents, id, (agent) => ({
+        own_reserved_micro_usd: agent.own_reserved_micro_usd - (task.open[attempt]?.reservedMicroUsd ?? 0),
+      }));
+    }
     case 'step.refused': {
       const { agent: id, code, slot } = event.data;
       return changed(agents, id, (agent) =>

@@ -5,8 +5,10 @@ import {
   type AttemptSettled,
   type MandateGranted,
   type MandateToppedUp,
+  NONE,
   plus,
   RESUMABLE,
+  type TaskForked,
   ROOT_AGENT,
   unreachable,
 } from '@mandate/domain';
@@ -55,6 +57,8 @@ export interface TaskRow {
   readonly allowance: Pick<Allowance, 'number' | 'moneyMicroUsd'> | null;
   /** When erasure was asked for: nothing of its content is shown from then on. */
   readonly erased_at: number | null;
+  /** The run whose past it began with. */
+  readonly forked_from: { readonly workflow: string; readonly version: number; readonly hops: number } | null;
 }
 
 type TaskStatus = 'running' | 'ending' | 'completed' | 'failed' | 'cancelled' | 'rejected';
@@ -92,7 +96,8 @@ export function evolveTask(before: TaskRow | undefined, event: StoredEvent, part
 }
 
 function submitted(event: StoredEvent, partition: number): TaskRow {
-  if (event.type !== 'task.submitted') throw new OutOfOrder(`${event.id} begins a stream with ${event.type}; task.submitted comes first.`);
+  if (event.type !== 'task.submitted' && event.type !== 'task.forked')
+    throw new OutOfOrder(`${event.id} begins a stream with ${event.type}; task.submitted or task.forked comes first.`);
   return {
     workflow: event.stream,
     p: partition,
@@ -122,8 +127,11 @@ function submitted(event: StoredEvent, partition: number): TaskRow {
     resumable: false,
     allowance: null,
     erased_at: null,
+    forked_from: event.type === 'task.forked' ? forkedFrom(event.data) : null,
   };
 }
+
+const forkedFrom = ({ origin: { workflow, version }, hops }: TaskForked): TaskRow['forked_from'] => ({ workflow, version, hops });
 
 /** What an event changes besides version and time. Events that only inform, or tell of one agent, change nothing. */
 function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
@@ -136,6 +144,8 @@ function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
       return reserved(task, event.data);
     case 'attempt.settled':
       return settled(task, event.data);
+    case 'attempt.reused':
+      return settled(task, { ...event.data, final: true, spent: NONE, settledAt: 'nothing' });
     case 'timer.fired':
       return event.data.timer === 'workflow' ? { status: 'ending', ...TOO_LATE } : {};
     case 'cancel.requested':
@@ -169,10 +179,12 @@ function change(task: TaskRow, event: StoredEvent): Partial<TaskRow> {
     case 'erasure.requested':
       return { erased_at: event.at, resumable: false, ...(task.status === 'running' ? { status: 'ending', ...ERASED } : {}) };
     case 'task.submitted':
+    case 'task.forked':
       throw new OutOfOrder(`${event.id} submits a task that exists already.`);
     case 'content.erased':
     case 'attempt.started':
     case 'attempt.answered_late':
+    case 'reuse.ended':
     case 'retry.scheduled':
     case 'bus.reset':
     case 'step.refused':

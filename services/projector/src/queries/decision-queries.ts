@@ -52,7 +52,7 @@ async function analysis(own: TenantRows, tenant: string, workflow: string, befor
   const { rows } = await own.query<Told<{ readonly answer: { readonly analysis: Facts } }>>({
     name: 'analysis',
     text: `select version, at, data from timeline
-       where workflow = $1 and tenant = $2 and version < coalesce($3, 2147483647) and type = 'attempt.settled' and data->'answer'->>'kind' = 'analyze'
+       where workflow = $1 and tenant = $2 and version < coalesce($3, 2147483647) and type in ('attempt.settled', 'attempt.reused') and data->'answer'->>'kind' = 'analyze'
        order by version desc limit 1`,
     values: [workflow, tenant, before ?? null],
   });

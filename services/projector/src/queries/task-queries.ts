@@ -50,6 +50,7 @@ export const taskQueries = (contents: ContentReader): Pick<QueryHandlers, 'tasks
       answer: textIn(texts, workflow, task.answer_at, 'text'),
       mandate: task.mandate === null ? null : { ...task.mandate, tools: [...task.mandate.tools] },
       resumable: task.resumable,
+      forkedFrom: task.forked_from,
     };
   },
 });

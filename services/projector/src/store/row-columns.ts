@@ -37,6 +37,7 @@ export const TASK_COLUMNS: Columns<TaskRow> = {
   resumable: 'bool',
   allowance: 'json',
   erased_at: 'int8',
+  forked_from: 'json',
 };
 export const AGENT_COLUMNS: Columns<AgentRow> = {
   workflow: 'text',

@@ -4,7 +4,7 @@ import { PARTITIONS } from '@mandate/domain';
  * Which tables these are. Whoever changes `TABLES`, or what is written into them, counts it up: the models are then built
  * anew beside those of the build before, which serve until these have caught up (generations.ts).
  */
-export const SHAPE = 4;
+export const SHAPE = 5;
 
 /** Tables with a row per something of a tenant: a query sees its own tenant's. */
 export const MODELS = ['tasks', 'agents', 'timeline', 'llm_calls', 'tool_calls', 'parked'] as const;
@@ -34,7 +34,8 @@ export const TABLES = `
     pattern text, agents int not null, cost_micro_usd bigint not null, reserved_micro_usd bigint not null, tokens bigint not null,
     steps int not null, model_calls int not null, tool_calls int not null, version int not null, submitted_at bigint not null,
     updated_at bigint not null, ended_at bigint, closed boolean not null, code text, message text, answer_at int, mandate json,
-    open json not null, held_mandates int not null, edition smallint, resumable boolean not null, allowance json, erased_at bigint
+    open json not null, held_mandates int not null, edition smallint, resumable boolean not null, allowance json, erased_at bigint,
+    forked_from json
   ) with (fillfactor = 70);
   create index tasks_newest on tasks (tenant, submitted_at desc, workflow desc);
   create index tasks_by_status on tasks (tenant, status, submitted_at desc, workflow desc);
