@@ -75,8 +75,8 @@ const KEYS: readonly KeptTable[] = [
 
 export const TABLES = { log: LOG, keys: KEYS } as const;
 
-/** Not rows of a backup: in the manifest (log, partition), or only true while services run (member). */
-const LEFT_OUT = ['es.log', 'es.partition', 'es.member'];
+/** Not rows of a backup: in the manifest (log, partition), only true while services run (member), made again from the rest (snapshot). */
+const LEFT_OUT = ['es.log', 'es.partition', 'es.member', 'es.snapshot'];
 const SCHEMAS = { log: ['es', 'proof'], keys: ['keys'] } as const;
 
 /** The tables of a database and their columns. @throws BackupRefused when there is one that nobody decided about */

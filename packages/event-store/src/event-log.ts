@@ -31,6 +31,8 @@ export interface EncodedEvent {
 export interface StoredStream {
   readonly stream: string;
   readonly tenant: string;
+  /** What was folded from its events up to `version`; `events` begins with the last of those then. */
+  readonly snapshot?: { readonly version: number; readonly state: Buffer };
   /** At least one. */
   readonly events: readonly StoredEvent[];
   /** Hash of the last event. */
@@ -92,6 +94,26 @@ export interface ParkedRow {
   readonly lastAt: number;
   readonly decidedBy: string | null;
   readonly decidedAt: number | null;
+}
+
+/** What some code folded from the events of a stream up to a version. */
+export interface Snapshot {
+  readonly partition: number;
+  readonly stream: string;
+  readonly version: number;
+  /** Of the stream at that version. */
+  readonly hash: Buffer;
+  /** The code: nobody else takes it up. */
+  readonly by: string;
+  readonly state: Buffer;
+}
+
+interface EventRow {
+  readonly envelope: StoredEvent;
+  /** With the last event. */
+  readonly head_hash: Buffer | null;
+  /** With the event that a snapshot was made at. */
+  readonly folded: Buffer | null;
 }
 
 /** A sealed body is longer than its words by nonce and tag. */
@@ -218,8 +240,8 @@ export class EventLog {
     return Number(row?.base);
   }
 
-  async readStream(partition: number, stream: string): Promise<StoredStream | undefined> {
-    const [found] = await this.#readStreams(partition, [stream]);
+  async readStream(partition: number, stream: string, snapshotBy?: string): Promise<StoredStream | undefined> {
+    const [found] = await this.#readStreams(partition, [stream], snapshotBy);
     return found;
   }
 
@@ -256,7 +278,7 @@ export class EventLog {
   }
 
   /** Every workflow of a partition that still owes something. */
-  async readOpenStreams(partition: number): Promise<readonly StoredStream[]> {
+  async readOpenStreams(partition: number, snapshotBy: string): Promise<readonly StoredStream[]> {
     const open = await this.#query<{ stream_id: string }>(
       { name: 'open', text: "select stream_id from es.stream where p = $1 and open and stream_id ^@ 'wf_'" },
       [partition],
@@ -267,26 +289,36 @@ export class EventLog {
         ...(await this.#readStreams(
           partition,
           open.slice(i, i + 500).map((row) => row.stream_id),
+          snapshotBy,
         )),
       );
     return found;
   }
 
-  async #readStreams(partition: number, streams: readonly string[]): Promise<readonly StoredStream[]> {
+  async #readStreams(partition: number, streams: readonly string[], snapshotBy = ''): Promise<readonly StoredStream[]> {
     if (streams.length === 0) return [];
     const [events, contents] = await Promise.all([
       // The hash with the last event alone: thousands of rows are read here at once, and all else is in their envelopes.
-      this.#query<{ envelope: StoredEvent; head_hash: Buffer | null }>(
+      this.#query<EventRow>(
         {
           name: 'stream-events',
-          text: `select e.envelope, case when e.version = s.version then s.head_hash end as head_hash
-            from es.stream s join es.event e on e.p = s.p and e.stream_id = s.stream_id
+          text: `select e.envelope, case when e.version = s.version then s.head_hash end as head_hash,
+              case when e.version = n.version then n.state end as folded
+            from es.stream s
+            left join es.snapshot n on n.p = s.p and n.stream_id = s.stream_id and n.folded_by = $3
+              and n.hash = (select h.hash from es.event h where h.p = $1 and h.stream_id = n.stream_id and h.version = n.version)
+            join es.event e on e.p = s.p and e.stream_id = s.stream_id and e.version >= coalesce(n.version, 1)
             where s.p = $1 and e.p = $1 and s.stream_id = any ($2) order by e.stream_id, e.version`,
         },
-        [partition, streams],
+        [partition, streams, snapshotBy],
       ),
-      this.#query<{ stream_id: string; version: number; key_id: string; body: Buffer }>(
-        { name: 'stream-contents', text: 'select stream_id, version, key_id, body from es.content where p = $1 and stream_id = any ($2)' },
+      // All of one key as one value: ten thousand rows of it would cost more than folding ten thousand events.
+      this.#query<{ stream_id: string; key_id: string; bodies: Buffer }>(
+        {
+          name: 'stream-contents',
+          text: `select stream_id, key_id, string_agg(int4send(version) || int4send(length(body)) || body, ''::bytea) as bodies
+            from es.content where p = $1 and stream_id = any ($2) group by stream_id, key_id`,
+        },
         [partition, streams],
       ),
     ]);
@@ -294,10 +326,28 @@ export class EventLog {
     return [...Map.groupBy(events, (row) => row.envelope.stream)].map(([stream, rows]) => ({
       stream,
       tenant: rows[0]?.envelope.tenant ?? '',
+      ...(rows[0]?.folded ? { snapshot: { version: rows[0].envelope.version, state: rows[0].folded } } : {}),
       events: rows.map((row) => row.envelope),
       headHash: headOf(stream, rows),
-      contents: (contentsOf.get(stream) ?? []).map((row) => ({ version: row.version, keyId: row.key_id, body: row.body })),
+      contents: (contentsOf.get(stream) ?? []).flatMap(({ key_id, bodies }) => contentsIn(bodies, key_id)),
     }));
+  }
+
+  /** Takes the place of an older one of the stream, and of one by other code. */
+  async saveSnapshot(of: Snapshot): Promise<void> {
+    await this.#query(
+      {
+        name: 'snapshot-save',
+        text: `insert into es.snapshot as n (p, stream_id, version, hash, folded_by, state) values ($1, $2, $3, $4, $5, $6)
+          on conflict (p, stream_id) do update set version = excluded.version, hash = excluded.hash, folded_by = excluded.folded_by, state = excluded.state
+          where n.version < excluded.version or n.folded_by <> excluded.folded_by`,
+      },
+      [of.partition, of.stream, of.version, of.hash, of.by, of.state],
+    );
+  }
+
+  async dropSnapshot(partition: number, stream: string): Promise<void> {
+    await this.#query({ name: 'snapshot-drop', text: 'delete from es.snapshot where p = $1 and stream_id = $2' }, [partition, stream]);
   }
 
   /** The keys that the content of a stream is encrypted with. */
@@ -507,6 +557,17 @@ export class EventLog {
       throw translate(error);
     }
   }
+}
+
+/** Version, length and bytes of one content after the other. */
+function contentsIn(bodies: Buffer, keyId: string): StoredStream['contents'] {
+  const found: StoredStream['contents'][number][] = [];
+  for (let at = 0; at < bodies.length; ) {
+    const [version, length] = [bodies.readInt32BE(at), bodies.readInt32BE(at + 4)];
+    found.push({ version, keyId, body: bodies.subarray(at + 8, at + 8 + length) });
+    at += 8 + length;
+  }
+  return found;
 }
 
 function headOf(stream: string, rows: readonly { readonly head_hash: Buffer | null }[]): Buffer {

@@ -19,6 +19,7 @@ import { keyedHash } from './keyed-hash.ts';
 import { type Cause, encodeDecision, eventId } from './encode-decision.ts';
 import type { Meters } from './meters.ts';
 import type { Relay } from './relay.ts';
+import type { Snapshots } from './snapshots.ts';
 import { ENDS, type Told } from './told.ts';
 import { type Held, Superseded, type WorkflowMemory } from './workflow-memory.ts';
 
@@ -28,6 +29,7 @@ export interface Shared {
   readonly log: EventLog;
   readonly keys: DataKeys;
   readonly lane: CommitLane;
+  readonly snapshots: Snapshots;
   readonly catalogs: Catalogs;
   readonly told: Told;
   /** Which accounts are frozen, which have limits. */
@@ -208,6 +210,7 @@ export class Decisions {
     if (events.some((event) => event.type === 'reuse.ended')) this.#sendWhatWaited(held, encoded, commands, traceparent);
     this.#relay.publish(held.tenant, held.id, position, encoded);
     this.#shared.meters.decided(events);
+    this.#memory.noteCommitted(held, encoded.at(-1)?.version ?? 0);
     if (events.some((event) => ENDS.has(event.type))) this.#shared.told.result(held, traceparent);
     this.#heard.onCommitted(held);
   }

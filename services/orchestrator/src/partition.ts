@@ -57,7 +57,7 @@ export class Partition {
     this.number = taken.partition;
     this.epoch = taken.epoch;
     this.incarnation = taken.incarnation;
-    this.#memory = new WorkflowMemory(taken.partition, shared.log, shared.keys);
+    this.#memory = new WorkflowMemory(taken.partition, shared.log, shared.keys, shared.snapshots);
     this.#relay = new Relay({
       bus: shared.bus,
       logger: shared.logger,

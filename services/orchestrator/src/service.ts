@@ -8,6 +8,7 @@ import { Leases } from './leases.ts';
 import { Meters } from './meters.ts';
 import { NamedAgents } from './named-agents.ts';
 import { ParkedDesk } from './parked/parked-desk.ts';
+import { Snapshots } from './snapshots.ts';
 import { Told } from './told.ts';
 
 const config = z.object({
@@ -99,6 +100,7 @@ export const orchestrator: ServiceDefinition<typeof config> = {
         meters,
         instance,
         lane: new CommitLane(log),
+        snapshots: new Snapshots(log, (problem) => logger.warn({ problem }, 'snapshot not stored; the next one will do')),
         told: new Told(bus, instance),
         standings,
         commandKeys: { analyze: env.COMMAND_KEY_ANALYZER, llm: env.COMMAND_KEY_LLM, tool: env.COMMAND_KEY_TOOL },

@@ -1,6 +1,7 @@
 import { upcast } from '@mandate/contracts';
 import { ABSENT, evolve, isUnfinished, type Workflow } from '@mandate/domain';
 import { type DataKey, type DataKeys, type EventLog, SealedWords, type StoredStream } from '@mandate/event-store';
+import { type Folded, Snapshots } from './snapshots.ts';
 
 /**
  * A workflow as its owner holds it: the folded state, the head of its hash chain, and the words that its next commands
@@ -26,6 +27,8 @@ export interface Held {
   committed: Promise<unknown>;
   /** When its earliest timer was put on the clock (epoch ms). */
   timerAt: number;
+  /** Version of its snapshot; 0 without one. */
+  snapshotAt: number;
   /** Thrown away: nothing may be decided on it any more. */
   superseded: boolean;
 }
@@ -44,11 +47,13 @@ export class WorkflowMemory {
   readonly #log: EventLog;
   readonly #keys: DataKeys;
   readonly #partition: number;
+  readonly #snapshots: Snapshots;
 
-  constructor(partition: number, log: EventLog, keys: DataKeys) {
+  constructor(partition: number, log: EventLog, keys: DataKeys, snapshots: Snapshots = new Snapshots(log)) {
     this.#partition = partition;
     this.#log = log;
     this.#keys = keys;
+    this.#snapshots = snapshots;
   }
 
   /** The workflow, from memory or from the log. */
@@ -62,7 +67,7 @@ export class WorkflowMemory {
 
   /** Every workflow of the partition that owes something. */
   async loadOpen(): Promise<readonly Held[]> {
-    const streams = await this.#log.readOpenStreams(this.#partition);
+    const streams = await this.#log.readOpenStreams(this.#partition, this.#snapshots.by);
     const held: Held[] = [];
     for (const stream of streams) {
       const one = await this.#revive(stream);
@@ -97,7 +102,7 @@ export class WorkflowMemory {
   }
 
   async #load(id: string): Promise<Held> {
-    const stored = await this.#log.readStream(this.#partition, id);
+    const stored = await this.#log.readStream(this.#partition, id, this.#snapshots.by);
     const held = stored === undefined ? this.#absent(id) : await this.#revive(stored);
     this.#held.set(id, held);
     return held;
@@ -117,32 +122,47 @@ export class WorkflowMemory {
       contents: new SealedWords(id),
       committed: Promise.resolve(),
       timerAt: Infinity,
+      snapshotAt: 0,
       superseded: false,
     };
   }
 
   async #revive(stored: StoredStream): Promise<Held> {
-    let state = ABSENT;
-    for (const event of stored.events) {
-      const today = upcast(event);
-      state = evolve(state, today, today.at);
-    }
     const keys = await this.#keys.get(stored.contents.map((content) => content.keyId));
     return {
       id: stored.stream,
       partition: this.#partition,
       tenant: stored.tenant,
-      state,
+      ...this.#folded(stored),
       headHash: stored.headHash,
       key: keyOf(stored, keys),
-      actor: stored.events[0]?.actor ?? '',
-      correlation: stored.events[0]?.correlation ?? '',
-      trace: stored.events[0]?.trace,
       contents: new SealedWords(stored.stream, keys, stored.contents),
       committed: Promise.resolve(),
       timerAt: Infinity,
+      snapshotAt: stored.snapshot?.version ?? 0,
       superseded: false,
     };
+  }
+
+  #folded(stored: StoredStream): Folded {
+    const taken = this.#snapshots.taken(stored);
+    const [first] = stored.events;
+    const { actor, correlation, trace } = taken ?? {
+      actor: first?.actor ?? '',
+      correlation: first?.correlation ?? '',
+      trace: first?.trace,
+    };
+    let state = taken?.state ?? ABSENT;
+    for (const event of taken === undefined ? stored.events : stored.events.slice(1)) {
+      const today = upcast(event);
+      state = evolve(state, today, today.at);
+    }
+    return { state, actor, correlation, trace };
+  }
+
+  /** A decision is in the log, up to this version. */
+  noteCommitted(held: Held, version: number): void {
+    this.#snapshots.committed(held, version);
   }
 }
 

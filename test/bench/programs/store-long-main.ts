@@ -1,9 +1,11 @@
 /**
- * Stores one workflow of 10,000 events: a model call asks for five tools, and again with their results, more than 800
- * times. Environment: DATABASE_URL, KEYS_DATABASE_URL, MANDATE_MASTER_KEY_FILE.
+ * Stores one workflow of 10,000 events, with a snapshot as old as it may become: a model call asks for five tools, and
+ * again with their results, more than 800 times. Environment: DATABASE_URL, KEYS_DATABASE_URL, MANDATE_MASTER_KEY_FILE.
  */
 import { partitionOf } from '@mandate/domain';
 import { DataKeys, EventLog } from '@mandate/event-store';
+import { SNAPSHOT_EVERY, Snapshots } from '../../../services/orchestrator/src/snapshots.ts';
+import { WorkflowMemory } from '../../../services/orchestrator/src/workflow-memory.ts';
 import { encodeEvents, GENESIS } from './encode-events.ts';
 import { answerNext, LONG_WORKFLOW, submitted, wordsOf } from './told-workflow.ts';
 
@@ -31,20 +33,16 @@ const encoded = encodeEvents(telling.events.slice(0, EVENTS), {
 });
 const taken = await log.takePartitions('bench', 600_000, 16);
 const epochs = new Map(taken.map((one) => [one.partition, one.epoch]));
-await log.append(
-  [
-    {
-      partition,
-      stream: LONG_WORKFLOW,
-      tenant: 'acme',
-      expectedVersion: 0,
-      events: encoded,
-      headHash: encoded.at(-1)?.hash ?? GENESIS,
-      open: true,
-    },
-  ],
-  epochs,
-);
+const SNAPSHOT_AT = EVENTS - SNAPSHOT_EVERY + 1;
+await append(0, SNAPSHOT_AT);
+const snapshotted = Promise.withResolvers<void>();
+const snapshots = new Snapshots({
+  saveSnapshot: (snapshot) => log.saveSnapshot(snapshot).then(snapshotted.resolve),
+  dropSnapshot: () => Promise.resolve(),
+});
+snapshots.committed(await new WorkflowMemory(partition, log, keys).get(LONG_WORKFLOW), SNAPSHOT_AT);
+await snapshotted.promise;
+await append(SNAPSHOT_AT, EVENTS);
 await log.releasePartitions(
   'bench',
   taken.map((one) => one.partition),
@@ -52,3 +50,9 @@ await log.releasePartitions(
 await log.close();
 await keys.close();
 process.stdout.write(`${JSON.stringify({ events: encoded.length })}\n`);
+
+async function append(from: number, to: number): Promise<void> {
+  const events = encoded.slice(from, to);
+  const headHash = events.at(-1)?.hash ?? GENESIS;
+  await log.append([{ partition, stream: LONG_WORKFLOW, tenant: 'acme', expectedVersion: from, events, headHash, open: true }], epochs);
+}
