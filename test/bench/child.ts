@@ -23,6 +23,7 @@ export async function measureInChild<Found>(
   const code = await new Promise<number | null>((ended) => child.once('close', ended));
   process.off('exit', killWithUs);
   const last = output.trimEnd().split('\n').at(-1) ?? '';
-  if (code !== 0 || !last.startsWith('{')) throw new Error(`${program} ended with ${code}: ${problems.slice(-2_000)}${last}`);
+  if (code !== 0 || !last.startsWith('{'))
+    throw new Error(`${program} ended with ${code}: ${problems.slice(-2_000)}${output.slice(-2_000)}`);
   return JSON.parse(last) as Found;
 }

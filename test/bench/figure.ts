@@ -13,7 +13,20 @@ export interface Figure {
   readonly samples?: readonly number[];
 }
 
-export type Unit = 'ms' | 's' | 'µs' | 'MB' | 'steps/s' | 'events/s' | 'requests' | 'requests/s' | 'commits/s' | 'workflows' | 'attempts';
+export type Unit =
+  | 'ms'
+  | 's'
+  | 'µs'
+  | 'MB'
+  | 'bytes'
+  | 'files'
+  | 'steps/s'
+  | 'events/s'
+  | 'requests'
+  | 'requests/s'
+  | 'commits/s'
+  | 'workflows'
+  | 'attempts';
 
 export type Target = { readonly atMost: number } | { readonly atLeast: number };
 

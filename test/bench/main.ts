@@ -18,6 +18,7 @@ import { encryption } from './items/encryption.ts';
 import { floor } from './items/floor.ts';
 import { fullStep } from './items/full-step.ts';
 import { idleMemory } from './items/idle-memory.ts';
+import { million } from './items/million.ts';
 import { pure } from './items/pure.ts';
 import { rebuild } from './items/rebuild.ts';
 import { recovery } from './items/recovery.ts';
@@ -39,12 +40,13 @@ const ITEMS: readonly Item[] = [
   encryption,
   rebuild,
   backup,
+  million,
   rehydrate,
   idleMemory,
   setUp,
 ];
 
-const HELP = `npm run bench                     measures everything (about 15 minutes) and prints it beside the design's figures
+const HELP = `npm run bench                     measures everything (about 20 minutes) and prints it beside the design's figures
 npm run bench -- --only core,w1   some items: ${ITEMS.map((item) => item.name).join(', ')}
   --seconds N     length of a round (default 5)
   --rounds N      rounds per figure, the median counts (default 3)
@@ -52,6 +54,8 @@ npm run bench -- --only core,w1   some items: ${ITEMS.map((item) => item.name).j
   --out file      results (default test/bench/results/<date>-<commit>.json)
   --profile dir   CPU profiles of the services (core, w1, full); read them with test/bench/self-time.ts
   --cold          set-up from a fresh checkout too: downloads everything
+
+MANDATE_BENCH_EVENTS=N: events of the item million (default 1000000); a smaller log has no target
 `;
 
 const startedAt = new Date();

@@ -37,8 +37,13 @@ export function watchOthers(): () => number {
 }
 
 /** Resident memory of one process alone, in MB (10^6 bytes). */
-export function residentMegabytes(pid: number): number {
-  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+export const residentMegabytes = (pid: number): number => megabytesOf(pid, /^VmRSS:\s+(\d+) kB$/m);
+
+/** The most that it ever was. */
+export const peakMegabytes = (pid: number): number => megabytesOf(pid, /^VmHWM:\s+(\d+) kB$/m);
+
+function megabytesOf(pid: number, line: RegExp): number {
+  const kilobytes = line.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
   if (kilobytes === undefined) throw new Error(`process ${pid} has no resident memory: it has ended`);
   return (Number(kilobytes) * 1_024) / 1e6;
 }

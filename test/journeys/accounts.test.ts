@@ -163,7 +163,8 @@ describe('200 callers, two routers, two orchestrators, several tasks, one budget
     const BUDGET = 250_000;
     const [spentBefore] = (await define('acme', [total(1_000_000_000)])).budgets.map(({ spentMicroUsd }) => spentMicroUsd);
     const billedBefore = world.model.bill().costMicroUsd;
-    await define('acme', [total((spentBefore ?? 0) + BUDGET)]);
+    const limitMicroUsd = (spentBefore ?? 0) + BUDGET;
+    await define('acme', [{ ...total(limitMicroUsd), alertAtPercent: 50 }]);
 
     const words = 'word '.repeat(60);
     const statuses = new Map<number, number>();
@@ -204,6 +205,12 @@ describe('200 callers, two routers, two orchestrators, several tasks, one budget
     expect(spent).toBeGreaterThanOrEqual(billed);
     expect(spent).toBeLessThanOrEqual(BUDGET);
     expect((await world.sql(`select 1 from es.event where type = 'lease.expired'`)).length).toBeGreaterThan(0);
+    const alerts = await world.sql<{ at: number; data: object }>(
+      `select envelope->'at' as at, envelope->'data' as data from es.event where type = 'budget.alerted'`,
+    );
+    expect(alerts).toMatchObject([
+      { at: view?.budgets[0]?.alertedAt, data: { scope: 'tenant', period: 'total', limitMicroUsd, percent: 50 } },
+    ]);
     await define('acme', []);
   });
 });

@@ -71,6 +71,15 @@ describe('a run that is forked', () => {
     expect(mine).not.toBe(of(history, 'mandate.granted')[0]?.data.fingerprint);
   });
 
+  it('at its first event has no past, and names no change but those that were made', async () => {
+    const { workflow } = await counted();
+    const id = await forked(workflow, { version: 1, options: MANDATE });
+    const story = await world.history(id);
+    expect(story[0]).toMatchObject({ type: 'task.forked', data: { changed: ['mandate'], reuse: { steps: [], until: 'fork_point' } } });
+    const other = await forked(workflow, { version: 1, options: { ...MANDATE, model: 'stub-model' } });
+    expect((await world.history(other))[0]).toMatchObject({ data: { changed: ['model', 'mandate'] } });
+  });
+
   it('before an effect does not repeat it, and the model is told; it pays from there on', async () => {
     const { workflow, task, asked } = await counted();
     const before = world.counted();

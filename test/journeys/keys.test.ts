@@ -191,6 +191,7 @@ describe('a destroyed key', () => {
     await owner.note(parked.id, { workflow: 'wf_1', tenant: 'acme' });
     await owner.note(foreign.id, { workflow: 'wf_2', tenant: 'globex', subject: digest });
     expect(await owner.ofSubject('acme', digest)).toEqual([{ workflow: 'wf_1', key: content.id }]);
+    expect(await Promise.all(['acme', 'globex'].map((tenant) => owner.subjectOf('wf_1', tenant)))).toEqual([digest, undefined]);
     expect((await owner.destroy('wf_1', [content.id])).destroyed).toBe(2);
     expect(await owner.ofSubject('acme', digest)).toEqual([]);
     expect((await owner.get([content.id, parked.id, foreign.id])).size).toBe(1);

@@ -23,14 +23,8 @@ export function knownPartition(stream: string): number {
   return partition;
 }
 
-export async function* partitionPages(store: ProofStore, partition: number): AsyncIterable<readonly StoredRow[]> {
-  for (let next = 0; ; ) {
-    const rows = await store.rows(partition, next, PAGE);
-    if (rows.length === 0) return;
-    yield rows;
-    next = (rows.at(-1)?.position ?? next) + 1;
-  }
-}
+export const partitionPages = (store: ProofStore, partition: number): AsyncIterable<readonly StoredRow[]> =>
+  pagesByPosition((from) => store.rows(partition, from, PAGE));
 
 /** Events 1 to `to` of a stream. */
 export async function* streamPages(store: ProofStore, partition: number, stream: string, to: number): AsyncIterable<readonly StoredRow[]> {
@@ -43,12 +37,19 @@ export async function* streamPages(store: ProofStore, partition: number, stream:
 }
 
 /** Events of a partition that match. */
-export async function* matchingPages(store: ProofStore, partition: number, wanted: WantedEvents): AsyncIterable<readonly StoredRow[]> {
-  for (let next = 0; ; ) {
-    const rows = await store.matching(partition, wanted, next, PAGE);
-    if (rows.length === 0) return;
+export const matchingPages = (store: ProofStore, partition: number, wanted: WantedEvents): AsyncIterable<readonly StoredRow[]> =>
+  pagesByPosition((from) => store.matching(partition, wanted, from, PAGE));
+
+/** The database reads a page while the one before it is worked on. */
+async function* pagesByPosition(read: (from: number) => Promise<readonly StoredRow[]>): AsyncIterable<readonly StoredRow[]> {
+  for (let reading = read(0); ; ) {
+    const rows = await reading;
+    const last = rows.at(-1);
+    if (last === undefined) return;
+    reading = read(last.position + 1);
+    // Heard of when its turn comes; whoever ends before that is not to be killed by it.
+    reading.catch(() => undefined);
     yield rows;
-    next = (rows.at(-1)?.position ?? next) + 1;
   }
 }
 

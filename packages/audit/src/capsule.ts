@@ -8,7 +8,7 @@
  */
 import { openCheckpoint, originOf } from './checkpoint.ts';
 import { eventIdOf, hashesOf, NO_HASH } from './log-rows.ts';
-import { HASH_BYTES } from './merkle.ts';
+import { HASH_BYTES, HashList } from './merkle.ts';
 import { coveredRoot, coveringProof } from './proofs.ts';
 import { ProofRefused } from './refused.ts';
 import { parseVerifierKey, type VerifierKey } from './signed-note.ts';
@@ -88,7 +88,7 @@ class Reading {
   #header: Header | undefined;
   #checkpoint: { readonly origin: string; readonly size: number; readonly root: Buffer } | undefined;
   readonly #positions: number[] = [];
-  #leaves = Buffer.alloc(64 * HASH_BYTES);
+  readonly #leaves = new HashList();
   #link = NO_HASH;
   #proof: Buffer[] | undefined;
 
@@ -117,7 +117,7 @@ class Reading {
     const read = this.#positions.length;
     if (read < to) return { event: eventIdOf(stream, read + 1), detail: `removed: the header says ${to} events, ${read} are there` };
     if (this.#proof === undefined) return { detail: 'the file ends before its proof' };
-    const root = coveredRoot(this.#checkpoint.size, this.#positions, this.#leaves, this.#proof);
+    const root = coveredRoot(this.#checkpoint.size, this.#positions, this.#leaves.bytes(), this.#proof);
     if (root?.equals(this.#checkpoint.root) === true) return undefined;
     return { detail: 'the events and their proof do not lead to the signed root: an event, its hashes or the proof were rewritten' };
   }
@@ -164,16 +164,10 @@ class Reading {
       return { event, detail: 'altered: its hash does not follow from its bytes and the event before it' };
     if (position <= (this.#positions.at(-1) ?? -1) || position >= (this.#checkpoint?.size ?? 0))
       return { event, detail: `altered: position ${position} does not follow the one before it, or is not in the checkpoint` };
-    this.#keep(leaf, position);
+    this.#leaves.push(leaf);
+    this.#positions.push(position);
     this.#link = link;
     return undefined;
-  }
-
-  #keep(leaf: Buffer, position: number): void {
-    const at = this.#positions.length * HASH_BYTES;
-    if (at === this.#leaves.length) this.#leaves = Buffer.concat([this.#leaves, Buffer.alloc(this.#leaves.length)]);
-    leaf.copy(this.#leaves, at);
-    this.#positions.push(position);
   }
 
   #takeProof({ proof }: Fields, number: number): Problem | undefined {

@@ -50,6 +50,23 @@ test('an extract verifies from its lines alone, and is the same bytes each time'
   expect(await verified(await extracted({ tenant: 'globex' }, () => false))).toMatchObject({ events: 0, partitions: 0 });
 });
 
+test('hundreds of events of one partition verify, and one altered among them is found', async () => {
+  const rows = rowsOf(Array.from({ length: 300 }, (_, i) => `wf_${i % 7}`));
+  const [kept] = checkpointsOf(rows, [300], key);
+  async function* source(): AsyncIterable<PartitionExtract> {
+    yield await Promise.resolve({
+      partition: 3,
+      checkpoint: { note: kept?.note ?? '', size: 300, leaves: kept?.leaves ?? Buffer.alloc(0) },
+      pages: inPages(rows, 50),
+    });
+  }
+  const lines: string[] = [];
+  for await (const line of extractLines({ log: LOG, key: key.verifier, filter: {}, partitions: source() })) lines.push(line);
+  expect(await verified(lines)).toMatchObject({ events: 300, partitions: 1 });
+  lines[250] = (lines[250] ?? '').replace('так', 'не так');
+  expect((await verified(lines)).finding?.detail).toMatch(/partition 3 .*altered/);
+});
+
 const edit = (change: (lines: string[]) => unknown) => async (): Promise<ExtractReport['finding']> => {
   const lines = await extracted({ types: ['step.done'], until: 1_005, tenant: 'acme' }, (row) => row.at <= 1_005);
   change(lines);

@@ -10,8 +10,7 @@
  * It proves that each of these events is in the log, as it is written. That none is left out, only the log itself can show.
  */
 import { openCheckpoint, originOf } from './checkpoint.ts';
-import { hashesOf, NO_HASH } from './log-rows.ts';
-import { HASH_BYTES } from './merkle.ts';
+import { HASH_BYTES, HashList, leafHash } from './merkle.ts';
 import { coveredRoot, coveringProof } from './proofs.ts';
 import { ProofRefused } from './refused.ts';
 import { parseVerifierKey, type VerifierKey } from './signed-note.ts';
@@ -96,7 +95,7 @@ interface Open {
   readonly size: number;
   readonly root: Buffer;
   readonly positions: number[];
-  readonly leaves: Buffer[];
+  readonly leaves: HashList;
   proof: Buffer[] | undefined;
 }
 
@@ -158,7 +157,7 @@ class Reading {
     const { origin, size, root } = openCheckpoint(note, [header.key]);
     const expected = originOf(header.log, partition);
     if (origin !== expected) return { detail: `the checkpoint on line ${number} is of ${origin}, its events of ${expected}` };
-    this.#open = { partition, size, root, positions: [], leaves: [], proof: undefined };
+    this.#open = { partition, size, root, positions: [], leaves: new HashList(), proof: undefined };
     return undefined;
   }
 
@@ -174,7 +173,7 @@ class Reading {
     const no = unmatched(said, this.#header?.filter ?? {});
     if (no !== undefined) return { event, detail: `inserted: its ${no} is not one that the header asks for` };
     open.positions.push(position);
-    open.leaves.push(hashesOf(envelope, NO_HASH).leaf);
+    open.leaves.push(leafHash(envelope));
     return undefined;
   }
 
@@ -193,7 +192,7 @@ class Reading {
     if (open === undefined) return undefined;
     if (open.positions.length === 0 || open.proof === undefined)
       return { detail: `removed: partition ${open.partition} has a checkpoint and no events, or no proof` };
-    const root = coveredRoot(open.size, open.positions, Buffer.concat(open.leaves), open.proof);
+    const root = coveredRoot(open.size, open.positions, open.leaves.bytes(), open.proof);
     if (root?.equals(open.root) !== true)
       return {
         detail: `the events of partition ${open.partition} and their proof do not lead to the signed root: an event was altered, removed or inserted`,

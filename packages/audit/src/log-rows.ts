@@ -1,6 +1,5 @@
 /** What is stored of the log, as a verifier reads it, and the bytes that its proofs are about. */
-import { hash } from 'node:crypto';
-import { HASH_BYTES } from './merkle.ts';
+import { HASH_BYTES, sha256 } from './merkle.ts';
 
 export interface LogRow {
   readonly partition: number;
@@ -31,9 +30,9 @@ export function hashesOf(envelope: string, before: Buffer): { readonly leaf: Buf
   if (room.length < HASH_BYTES + envelope.length * 3) room = Buffer.alloc(2 * (HASH_BYTES + envelope.length * 3));
   const end = HASH_BYTES + room.write(envelope, HASH_BYTES);
   before.copy(room);
-  const link = hash('sha256', room.subarray(0, end), 'buffer');
+  const link = sha256(room.subarray(0, end));
   room[HASH_BYTES - 1] = 0;
-  return { leaf: hash('sha256', room.subarray(HASH_BYTES - 1, end), 'buffer'), link };
+  return { leaf: sha256(room.subarray(HASH_BYTES - 1, end)), link };
 }
 
 /** What of an event's columns contradicts its envelope; undefined when nothing does. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { EMPTY_ROOT, Frontier, HASH_BYTES, leafHash } from './merkle.ts';
+import { EMPTY_ROOT, Frontier, HASH_BYTES, HashList, leafHash } from './merkle.ts';
 import { consistencyProof, coveredRoot, coveringProof, inclusionProof, provesConsistency, provesInclusion, rootOf } from './proofs.ts';
 
 /** The eight inputs that implementations of RFC 6962 are tested with, and the roots of their first 1 to 8. */
@@ -47,6 +47,16 @@ describe('the vectors of RFC 6962', () => {
       'bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b',
     ]);
   });
+});
+
+test('a list keeps every hash as it was given, however many there are', () => {
+  const list = new HashList();
+  const given = Array.from({ length: 1_000 }, (_, i) => leafHash(`event ${i}`));
+  expect(given.map((each) => list.push(each))).toEqual(given.map((_, i) => i));
+  expect([list.length, list.bytes()]).toEqual([1_000, Buffer.concat(given)]);
+  const changed = leafHash('another event');
+  list.set(700, changed);
+  expect([list.at(699), list.at(700), list.at(701)]).toEqual([given[699], changed, given[701]]);
 });
 
 test('a frontier goes on from its bytes', () => {

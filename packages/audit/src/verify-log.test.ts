@@ -37,6 +37,14 @@ test('an untouched log has nothing wrong, and says how much of it is sealed', as
   expect(await verified(whole)).toEqual({ partition: 3, events: 12, streams: 4, sealed: SEALED });
 });
 
+test('hundreds of streams that take turns are each followed', async () => {
+  const rows = rowsOf(Array.from({ length: 900 }, (_, i) => `wf_${i % 300}`));
+  const log = { head: rows.length, sealed: unsealed };
+  expect(await verified(rows, log)).toEqual({ partition: 3, events: 900, streams: 300, sealed: 0 });
+  const forged = rows.map((row) => (row.position === 777 ? { ...row, hash: rows[776]?.hash ?? NO_HASH } : row));
+  expect((await verified(forged, log)).finding).toMatchObject({ kind: 'altered', position: 777, event: 'wf_177-3' });
+});
+
 describe.each([
   ['sealed', sealed],
   ['not sealed', unsealed],

@@ -7,7 +7,7 @@
  */
 import type { Checkpoint } from './checkpoint.ts';
 import { contradictionIn, eventIdOf, hashesOf, type LogRow, NO_HASH } from './log-rows.ts';
-import { Frontier, HASH_BYTES } from './merkle.ts';
+import { Frontier, HASH_BYTES, HashList } from './merkle.ts';
 import type { SealedLeaves } from './sealed-leaves.ts';
 
 export interface Finding {
@@ -75,7 +75,9 @@ interface Later {
 
 class Walk {
   readonly #log: PartitionLog;
-  readonly #streams = new Map<string, { version: number; hash: Buffer }>();
+  readonly #streams = new Map<string, { version: number; readonly head: number }>();
+  /** The hash of each stream's last event. */
+  readonly #heads = new HashList();
   readonly #frontier = new Frontier();
   readonly #held: readonly Checkpoint[];
   #next = 0;
@@ -102,7 +104,7 @@ class Walk {
     const position = this.#next;
     if (row.position !== position) return { row: undefined, position, detail: `the next event that is there has position ${row.position}` };
     const before = this.#streams.get(row.stream);
-    const { leaf, link } = hashesOf(row.envelope, before?.hash ?? NO_HASH);
+    const { leaf, link } = hashesOf(row.envelope, before === undefined ? NO_HASH : this.#heads.at(before.head));
     if (position < this.#log.sealed.size && !this.#sealedAt(position).equals(leaf))
       return { row, position, detail: 'it is not what was sealed at this position' };
     const contradiction = contradictionIn(row);
@@ -110,8 +112,7 @@ class Walk {
     if (row.version !== (before?.version ?? 0) + 1)
       return { row, position, detail: `its stream stands at version ${before?.version ?? 0} before it` };
     if (!link.equals(row.hash)) return this.#altered(row, 'its hash does not follow from its bytes and the event before it in its stream');
-    if (before === undefined) this.#streams.set(row.stream, { version: row.version, hash: link });
-    else [before.version, before.hash] = [row.version, link];
+    this.#take(row, link);
     this.#next++;
     return this.#held.length === 0 ? undefined : this.#contradictsHeld(leaf);
   }
@@ -145,6 +146,16 @@ class Walk {
     if (said === undefined) return undefined;
     const versions = new Map([...this.#streams].map(([stream, { version }]) => [stream, version]));
     return { kind: 'removed', partition, position, ...named(await this.#unaccounted(versions)), detail: `the log ends here, but ${said}` };
+  }
+
+  #take({ stream, version }: LogRow, link: Buffer): void {
+    const before = this.#streams.get(stream);
+    if (before === undefined) {
+      this.#streams.set(stream, { version, head: this.#heads.push(link) });
+      return;
+    }
+    before.version = version;
+    this.#heads.set(before.head, link);
   }
 
   #sealedAt(position: number): Buffer {

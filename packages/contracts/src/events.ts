@@ -284,7 +284,7 @@ export const storedEvent = z.object({
 export type StoredEvent = Omit<z.infer<typeof storedEvent>, 'data' | 'type'> & WorkflowEvent;
 
 /** What was added may be left out: the old shape is a new one. */
-const same = (data: unknown): unknown => data;
+export const same = (data: unknown): unknown => data;
 
 /**
  * Stored facts of past versions to today's shape; one entry per (type, old version), each with a golden sample in
@@ -315,15 +315,21 @@ export class UnknownEventVersion extends Error {
 }
 
 /** An event as stored, in today's shape. @throws UnknownEventVersion for a type or version that this code does not know. */
-export function upcast(stored: StoredEvent): StoredEvent {
-  const current = EVENT_VERSIONS[stored.type] as number | undefined;
+export const upcast = (stored: StoredEvent): StoredEvent => ofVersion(EVENT_VERSIONS[stored.type], stored, UPCASTERS);
+
+/** A stored event, one version after the other. @throws UnknownEventVersion also when `current` is undefined: no such type */
+export function ofVersion<Stored extends Omit<z.infer<typeof storedEvent>, 'type'> & { readonly type: string }>(
+  current: number | undefined,
+  stored: Stored,
+  upcasters: typeof UPCASTERS,
+): Stored {
   if (current === stored.schema) return stored;
   let data: unknown = stored.data;
   for (let version = stored.schema; version < (current ?? 0); version++) {
-    const up = UPCASTERS[`${stored.type}.v${version}`];
+    const up = upcasters[`${stored.type}.v${version}`];
     if (up === undefined) break;
     data = up(data);
-    if (version + 1 === current) return { ...stored, schema: current, data } as StoredEvent;
+    if (version + 1 === current) return { ...stored, schema: current, data };
   }
   throw new UnknownEventVersion(
     `${stored.id} is ${stored.type} version ${stored.schema}; this build knows version ${current ?? 'none'}. Run a newer build.`,

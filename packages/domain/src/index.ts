@@ -10,6 +10,7 @@ export {
   NO_ACCOUNT,
   startingBefore,
 } from './account/account.ts';
+export { alertedAt } from './account/alerts.ts';
 export { type Budget, dayOf, usedOf } from './account/budgets.ts';
 export {
   type AccountInput,

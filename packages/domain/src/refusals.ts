@@ -41,6 +41,7 @@ export const REFUSALS = {
   WorkflowEnded: 'The workflow has already ended; read its result instead.',
   EffectNotAllowedInFork: 'Go on with what you know; whoever forks may name tools in allowEffects.',
   ForkTooDeep: 'Fork an earlier run of this line, or submit the task anew.',
+  PastTooLong: 'Fork at an earlier version: the steps of a past are named in one event.',
   OriginErased: 'Submit the task again; what was erased cannot be reused.',
   VersionUnknown: 'Give a version that the run has: GET /api/v1/tasks/:id/events lists them.',
   AttemptNotLive: 'Do not run this attempt; it was settled or never existed.',

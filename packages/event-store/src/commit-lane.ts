@@ -54,14 +54,25 @@ export class CommitLane {
     this.#committing = false;
   }
 
-  async #store(batch: readonly Entry[]): Promise<void> {
+  /** @returns why the store cannot be asked any more, if so */
+  async #store(batch: readonly Entry[]): Promise<StoreUnavailable | undefined> {
+    let gone: StoreUnavailable | undefined;
     try {
       await this.#commit(batch);
     } catch (error) {
-      const parts = error instanceof StoreUnavailable ? [batch] : partedBy(error, batch);
-      if (parts.length < 2) return this.#fail(batch, error as Error);
-      for (const part of parts) await this.#store(part);
+      const isGone = error instanceof StoreUnavailable;
+      const parts = isGone ? [batch] : partedBy(error, batch);
+      if (parts.length < 2) {
+        this.#fail(batch, error as Error);
+        return isGone ? error : undefined;
+      }
+      for (const part of parts) {
+        if (gone === undefined) gone = await this.#store(part);
+        // Each would wait for it as long as the first one did.
+        else this.#fail(part, gone);
+      }
     }
+    return gone;
   }
 
   async #commit(batch: readonly Entry[]): Promise<void> {

@@ -106,11 +106,14 @@ export class DataKeys {
     return createHmac('sha256', key).update(`${what}/${tenant}/`).update(words).digest('hex');
   }
 
-  /** The digest of whom a workflow is about, if it was noted. */
-  async subjectOf(workflow: string): Promise<string | undefined> {
+  /** The digest of whom a workflow of this tenant is about, if it was noted. */
+  async subjectOf(workflow: string, tenant: string): Promise<string | undefined> {
     const [row] = await this.#query<{ subject: string }>(
-      { name: 'subject-of', text: 'select subject from keys.belongs where workflow = $1 and subject is not null limit 1' },
-      [workflow],
+      {
+        name: 'subject-of',
+        text: 'select subject from keys.belongs where workflow = $1 and tenant_id = $2 and subject is not null limit 1',
+      },
+      [workflow, tenant],
     );
     return row?.subject;
   }

@@ -108,6 +108,13 @@ export interface Snapshot {
   readonly state: Buffer;
 }
 
+interface Statement {
+  readonly name: string;
+  readonly text: string;
+  /** Of pg: ms until its answer is not waited for any more. */
+  readonly query_timeout?: number;
+}
+
 interface EventRow {
   readonly envelope: StoredEvent;
   /** With the last event. */
@@ -121,8 +128,11 @@ const PARKED_COLUMNS = `id::int, service, tenant_id as tenant, subject, reason, 
   signature, status, attempts, at_ms::float8 as at, last_ms::float8 as "lastAt", decided_by as "decidedBy", decided_ms::float8 as "decidedAt"`;
 const NOW_MS = 'floor(extract(epoch from clock_timestamp()) * 1000)';
 
-/** Planning the append anew for every batch costs more than running it; measured in docs/decisions. No compilation either. */
-const OPTIONS = '-c plan_cache_mode=force_generic_plan -c jit=off';
+/**
+ * Planning the append anew for every batch costs more than running it; measured in docs/decisions. No compilation either.
+ * No bitmaps: without statistics, as in a restored log, a page by position would be found by sorting all the rest of a partition.
+ */
+const OPTIONS = '-c plan_cache_mode=force_generic_plan -c jit=off -c enable_bitmapscan=off';
 
 const APPEND = {
   name: 'append',
@@ -149,16 +159,30 @@ function joined(parts: readonly Buffer[]): {
   return { bytes: Buffer.concat(parts), starts, lengths: parts.map((part) => part.length) };
 }
 
+/** A statement whose answer takes longer has a connection that leads nowhere: everything behind it in the lane would wait with it. */
+const ANSWER_WITHIN_MS = 10_000;
+/** Whatever reads much. */
+const READ_WITHIN_MS = 120_000;
+
 /** The append-only log in Postgres: append, read, and the leases that say who may append where. */
 export class EventLog {
   readonly #pool: pg.Pool;
+  readonly #answerWithinMs: number;
 
-  constructor(options: { readonly url: string; readonly connections?: number; readonly onError?: (error: Error) => void }) {
+  constructor(options: {
+    readonly url: string;
+    readonly connections?: number;
+    /** Appends and leases that are not answered by then are given up: `StoreUnavailable`. @default 10 s */
+    readonly answerWithinMs?: number;
+    readonly onError?: (error: Error) => void;
+  }) {
+    this.#answerWithinMs = options.answerWithinMs ?? ANSWER_WITHIN_MS;
     this.#pool = new pg.Pool({
       connectionString: options.url,
       max: options.connections ?? 6,
       connectionTimeoutMillis: 3_000,
       keepAlive: true,
+      query_timeout: READ_WITHIN_MS,
       application_name: 'mandate-event-log',
       options: OPTIONS,
     });
@@ -184,7 +208,7 @@ export class EventLog {
     );
     const envelopes = joined(events.map((event) => Buffer.from(event.envelope)));
     const bodies = joined(contents.map((content) => content.body));
-    const rows = await this.#query<{ p: number; base: string }>(APPEND, [
+    const rows = await this.#query<{ p: number; base: string }>(this.#soon(APPEND), [
       partitions,
       partitions.map((p) => epochs.get(p) ?? -1),
       writes.map((write) => write.partition),
@@ -217,7 +241,7 @@ export class EventLog {
     const contents = events.flatMap(({ version, content }) => (content === undefined ? [] : [{ version, ...content }]));
     const envelopes = joined(events.map((event) => Buffer.from(event.envelope)));
     const bodies = joined(contents.map((content) => content.body));
-    const [row] = await this.#query<{ base: string }>(APPEND_ONE, [
+    const [row] = await this.#query<{ base: string }>(this.#soon(APPEND_ONE), [
       write.partition,
       epoch,
       write.stream,
@@ -402,7 +426,7 @@ export class EventLog {
   /** Prolongs the owner's leases. @returns the partitions that it still owns, and how many owners live */
   async keepPartitions(owner: string, ttlMs: number): Promise<{ readonly owned: readonly number[]; readonly members: number }> {
     const [row] = await this.#query<{ members: number; owned: number[] }>(
-      { name: 'keep', text: "select * from es.keep_partitions($1, $2 * interval '1 ms')" },
+      this.#soon({ name: 'keep', text: "select * from es.keep_partitions($1, $2 * interval '1 ms')" }),
       [owner, ttlMs],
     );
     return { owned: row?.owned ?? [], members: row?.members ?? 1 };
@@ -547,10 +571,11 @@ export class EventLog {
     await this.#pool.end();
   }
 
-  async #query<Row extends pg.QueryResultRow>(
-    statement: { readonly name: string; readonly text: string },
-    values: readonly unknown[],
-  ): Promise<Row[]> {
+  #soon(statement: Statement): Statement {
+    return { ...statement, query_timeout: this.#answerWithinMs };
+  }
+
+  async #query<Row extends pg.QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<Row[]> {
     try {
       return (await this.#pool.query<Row>({ ...statement, values: [...values] })).rows;
     } catch (error) {

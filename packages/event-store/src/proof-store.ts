@@ -243,9 +243,13 @@ const valuesOf = ({ workflow, tenant, types, since, until }: WantedEvents): read
   until ?? null,
 ];
 
+/**
+ * Without bitmap scans: of a log that Postgres has no statistics of yet (a new one, a restored one) it would read and sort
+ * all the rest of a partition for each page.
+ */
 const settings = (url: string): pg.ClientConfig => ({
   connectionString: url,
   connectionTimeoutMillis: 3_000,
   application_name: 'mandate-proofs',
-  options: '-c jit=off',
+  options: '-c jit=off -c enable_bitmapscan=off',
 });

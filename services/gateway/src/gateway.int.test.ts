@@ -25,6 +25,7 @@ let url: string;
 interface Seen {
   readonly subject: string;
   readonly event: {
+    id: string;
     type: string;
     subject: string;
     tenant: string;
@@ -38,17 +39,18 @@ let receiptOf: (seen: Seen, workflow: string) => unknown;
 /** What the scripted projector knows. */
 const tasks = new Map<string, { tenant: string; detail: TaskDetail; events: TimelineEvent[]; ended: boolean }>();
 
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
 beforeAll(async () => {
   nats = await freshNats();
   dir = await mkdtemp(join(tmpdir(), 'mandate-gateway-'));
   await writeFile(
     join(dir, 'keys.json'),
     JSON.stringify({
-      keys: ['acme', 'globex'].map((tenant) => ({
-        tenant,
-        id: tenant,
-        sha256: createHash('sha256').update(`secret-${tenant}`).digest('hex'),
-      })),
+      keys: [
+        ...['acme', 'globex'].map((tenant) => ({ tenant, id: tenant, sha256: sha256(`secret-${tenant}`) })),
+        { tenant: 'acme', id: 'op1', role: 'operator', sha256: sha256('secret-op1') },
+      ],
     }),
   );
   const connect = (user: string): Promise<Bus> => Bus.connect({ servers: nats.url, user, password: nats.password(user), name: user });
@@ -374,6 +376,36 @@ test.each([
   expect(answer.headers.get('content-type')).toContain('application/problem+json');
   const body = await answer.json();
   expect(body).toMatchObject({ status, code, detail: expect.any(String), next: expect.any(String), correlationId: expect.any(String) });
+});
+
+const putBudgets = (alertAtPercent: unknown): Promise<Response> =>
+  call('/api/v1/account/budgets', {
+    method: 'PUT',
+    tenant: 'op1',
+    body: JSON.stringify({ budgets: [{ scope: 'tenant', period: 'day', limitMicroUsd: 1_000, alertAtPercent }] }),
+  });
+
+test.each([0, 101, 1.5, -1, '80', null])('a budget cannot alert at %s percent', async (alertAtPercent) => {
+  const before = inbox.length;
+  const answer = await putBudgets(alertAtPercent);
+  expect(answer.status).toBe(400);
+  expect(await answer.json()).toMatchObject({ code: 'RequestInvalid', errors: [{ path: 'budgets.0.alertAtPercent' }] });
+  expect(inbox.length).toBe(before);
+});
+
+test('a budget that alerts goes to the owner of the account, and comes back with when it did', async () => {
+  const budget = { scope: 'tenant', period: 'day', limitMicroUsd: 1_000, alertAtPercent: 80 };
+  const stands = { ...budget, spentMicroUsd: 900, leasedMicroUsd: 0, leftMicroUsd: 100, alertedAt: 1_795_251_604_000 };
+  receiptOf = ({ event }) => {
+    const account = { tenant: 'acme', version: 9, frozen: false, platformFrozen: false, budgets: [stands] };
+    const data = { request: event.subject, accepted: true, account: { ...account, slots: null, slotsTaken: 0, leases: 0, waiting: 0 } };
+    const receipt = { specversion: '1.0', id: 'x', source: '/test', type: TYPES.accountReceipt, causationid: event.id, data };
+    orchestrator.tell(subjects.out('acme', event.subject), JSON.stringify(receipt));
+    return undefined;
+  };
+  const answer = await putBudgets(80);
+  expect(await answer.json()).toMatchObject({ data: { budgets: [stands] } });
+  expect(inbox.at(-1)?.event).toMatchObject({ type: TYPES.accountDefine, data: { budgets: [budget], slots: null } });
 });
 
 test('validation names the path and not the value', async () => {

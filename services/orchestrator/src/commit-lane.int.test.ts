@@ -1,4 +1,4 @@
-import { CommitLane, EventLog, Fenced } from '@mandate/event-store';
+import { CommitLane, EventLog, Fenced, StoreUnavailable } from '@mandate/event-store';
 import { type FreshDatabase, freshDatabase } from '@mandate/test-kit';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
@@ -103,4 +103,17 @@ it('nobody takes from itself what it holds, though its lease has run out', async
   await sql.query("update es.partition set lease_until = clock_timestamp() - interval '1 s' where owner = 'us'");
   expect(await log.takePartitions('us', 3_000, 16)).toEqual([]);
   expect((await log.keepPartitions('us', 3_000)).owned).toEqual(holding.rows.map(({ p }) => p));
+});
+
+it('a database that does not answer fails what waits for it, and nothing after that', async () => {
+  const impatient = new EventLog({ url: database.orchestratorUrl, answerWithinMs: 200 });
+  const lane = new CommitLane(impatient);
+  const epoch = await epochOf(8);
+  const holder = await sql.connect();
+  await holder.query('begin; select from es.partition where p = 8 for update');
+  await expect(lane.commit(write(8, 'waits'), epoch)).rejects.toThrow(StoreUnavailable);
+  await holder.query('rollback');
+  holder.release();
+  await expect(lane.commit(write(8, 'after'), epoch)).resolves.toBeTypeOf('number');
+  await impatient.close();
 });

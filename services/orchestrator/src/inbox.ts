@@ -232,7 +232,7 @@ export class Inbox {
   /** Whoever the origin is about, the fork is about: noted before the origin is read, so that erasing them finds both. */
   async #noteSubjectOf(origin: string, held: Held): Promise<void> {
     const { keys } = this.#shared;
-    const subject = held.key === undefined ? undefined : await keys.subjectOf(origin);
+    const subject = held.key === undefined ? undefined : await keys.subjectOf(origin, held.tenant);
     if (held.key !== undefined && subject !== undefined) await keys.note(held.key.id, { workflow: held.id, tenant: held.tenant, subject });
   }
 

@@ -69,6 +69,8 @@ export class Leases {
     this.#stopped = true;
     clearInterval(this.#timer);
     this.#listening?.stop();
+    // Its answer makes this process a member: it comes before the resignation.
+    await this.#keeping?.catch(() => undefined);
     await this.#balancing;
     // First, so that the others have room for what is given back.
     await this.#log.resign(this.#owner).catch(() => undefined);
@@ -96,6 +98,7 @@ export class Leases {
       this.#keeping = this.#keep();
       const kept = await this.#keeping;
       this.#lastGood = performance.now();
+      if (this.#stopped) return;
       this.#balancing ??= this.#balance(kept)
         .catch((error: unknown) => this.#logger.warn({ problem: (error as Error).message }, 'partitions not balanced; trying again'))
         .finally(() => this.#lookAgain());

@@ -1,4 +1,4 @@
-import type { WorkflowEvent } from '@mandate/domain';
+import type { AccountEventData, WorkflowEvent } from '@mandate/domain';
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 
 /** The orchestrator's metrics. No ids in labels. */
@@ -7,6 +7,7 @@ export class Meters {
   readonly #events: Counter;
   readonly #parked: Counter;
   readonly #spent: Counter;
+  readonly #alerts: Counter;
 
   constructor(registry: Registry, gauges: { readonly partitions: () => number; readonly workflows: () => number }) {
     const registers = [registry];
@@ -25,6 +26,12 @@ export class Meters {
       registers,
     });
     this.#spent = new Counter({ name: 'mandate_spent_micro_usd_total', help: 'Money settled, in millionths of a US dollar.', registers });
+    this.#alerts = new Counter({
+      name: 'mandate_budget_alerts_total',
+      help: 'Budgets that have reached the percentage at which they alert.',
+      labelNames: ['scope', 'period'],
+      registers,
+    });
     new Gauge({
       name: 'mandate_partitions_owned',
       help: 'Partitions that this process owns.',
@@ -49,6 +56,11 @@ export class Meters {
 
   parked(reason: string): void {
     this.#parked.inc({ reason });
+  }
+
+  /** Labelled with the kind of its scope: whose key and which model stands in the event. */
+  alerted({ scope, period }: Pick<AccountEventData<'budget.alerted'>, 'scope' | 'period'>): void {
+    this.#alerts.inc({ scope: scope.replace(/:.*/, ''), period });
   }
 
   decided(events: readonly WorkflowEvent[]): void {

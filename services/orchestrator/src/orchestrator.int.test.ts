@@ -263,6 +263,36 @@ describe('cancelling', () => {
   });
 });
 
+describe('a fork of a run that this build cannot read', () => {
+  it('is parked, and whoever it would have been about can be erased all the same', async () => {
+    const origin = workflowIdFor('acme', 'newer');
+    await (await submit('newer', 'look [[turns:1]]', { pattern: 'direct', dataSubject: 'maria' })).result;
+    const version = (await typesOf(origin)).length + 1;
+    await sql.query(
+      `insert into es.event select p, -1, stream_id, $2, tenant_id, type, jsonb_set(envelope::jsonb, '{schema}', '99')::json, hash, at
+       from es.event where stream_id = $1 and version = 1`,
+      [origin, version],
+    );
+    const fork = workflowIdFor('acme', 'fork-of-newer');
+    const ask = (request: string, type: string, data: object): Promise<unknown> =>
+      gateway.publish(
+        subjects.inbox(partitionOfRequest('acme', request), 'gateway', 'acme'),
+        event(type, data, { subject: request, tenant: 'acme' }),
+      );
+    await ask('fork-of-newer', TYPES.taskFork, { origin, version, options: { maxCostMicroUsd: 1_000 } });
+    const parked = (): Promise<pg.QueryResult> => sql.query("select 1 from es.parked where reason = 'handler_failed'");
+    await vi.waitFor(async () => expect((await parked()).rows).toHaveLength(1), { timeout: 20_000 });
+
+    const keysDatabase = new pg.Pool({ connectionString: database.keysUrl });
+    const belongs = (): Promise<pg.QueryResult> => keysDatabase.query('select 1 from keys.belongs where workflow = $1', [fork]);
+    // Its own, and that of the message that was parked.
+    expect((await belongs()).rows).toHaveLength(2);
+    await ask('forget-maria', TYPES.subjectErase, { dataSubject: 'maria' });
+    await vi.waitFor(async () => expect((await belongs()).rows).toEqual([]), { timeout: 10_000 });
+    await keysDatabase.end();
+  }, 40_000);
+});
+
 describe('taking over', () => {
   it('dispatches what is pending and loses nothing', async () => {
     const release = workers.hold();

@@ -32,10 +32,12 @@ export async function readOrigin(
   const opened = await keys.get(stored.contents.map(({ keyId }) => keyId));
   const words = new SealedWords(workflow, opened, stored.contents);
   const { task } = (words.get(1) ?? {}) as { readonly task?: string };
+  // What it was granted belongs to its first decision, whichever of its events the past ends with.
+  const begun = stored.events.slice(0, Math.max(version, 2));
   const isErased = stored.events.some(({ type }) => type === 'erasure.requested');
   if (isErased || task === undefined) return refusal('OriginErased', 'The content of this workflow was erased.');
   return {
-    state: past.reduce((state, { event }) => evolve(state, event, event.at), ABSENT),
+    state: begun.map(upcast).reduce((state, event) => evolve(state, event, event.at), ABSENT),
     hash: last.hash,
     task,
     reusable: reusableSteps(

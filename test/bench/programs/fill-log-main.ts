@@ -1,4 +1,4 @@
-/** Fills a log with finished workflows of three steps (12 events each). Environment: DATABASE_URL, WORKFLOWS, FIRST (number of the first). */
+/** Fills a log with finished workflows of three steps (11 events each). Environment: DATABASE_URL, WORKFLOWS, FIRST (number of the first). */
 import { workflowIdFor } from '@mandate/contracts';
 import { partitionOf } from '@mandate/domain';
 import { EventLog, type StreamWrite } from '@mandate/event-store';
@@ -13,17 +13,19 @@ const log = new EventLog({ url: DATABASE_URL });
 const taken = await log.takePartitions('bench', 3_600_000, 16);
 const epochs = new Map(taken.map((one) => [one.partition, one.epoch]));
 let events = 0;
+const started = performance.now();
 for (let from = 0; from < Number(WORKFLOWS); from += AT_ONCE) {
   const writes = Array.from({ length: AT_ONCE }, (_, index) => finishedWorkflow(`fill-${Number(FIRST) + from + index}`));
   await log.append(writes, epochs);
   events += writes.reduce((sum, write) => sum + write.events.length, 0);
 }
+const seconds = (performance.now() - started) / 1_000;
 await log.releasePartitions(
   'bench',
   taken.map((one) => one.partition),
 );
 await log.close();
-process.stdout.write(`${JSON.stringify({ events })}\n`);
+process.stdout.write(`${JSON.stringify({ events, seconds })}\n`);
 
 function finishedWorkflow(request: string): StreamWrite {
   const stream = workflowIdFor('acme', request);

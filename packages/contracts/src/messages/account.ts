@@ -40,7 +40,15 @@ export const accountView = z.object({
   frozen: z.boolean(),
   /** The operator froze everybody. */
   platformFrozen: z.boolean(),
-  budgets: z.array(budget.extend({ spentMicroUsd: z.number().int(), leasedMicroUsd: z.number().int(), leftMicroUsd: microUsd })),
+  budgets: z.array(
+    budget.extend({
+      spentMicroUsd: z.number().int(),
+      leasedMicroUsd: z.number().int(),
+      leftMicroUsd: microUsd,
+      /** When it alerted in the period that runs; absent: it did not. */
+      alertedAt: epochMs.optional(),
+    }),
+  ),
   slots,
   slotsTaken: count,
   leases: count,

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { type Account, evolveAccount, NO_ACCOUNT, REMEMBERED_MS, startingBefore } from './account.ts';
-import { dayOf } from './budgets.ts';
+import { alertedAt } from './alerts.ts';
+import { type Budget, dayOf } from './budgets.ts';
 import { type AccountInput, CARRY_AFTER, decideAccount, MOST_LEASED, standingOf } from './decide.ts';
 import type { AccountEvent, LeaseAsk } from './events.ts';
 import { nextDue } from './pending.ts';
@@ -280,6 +281,168 @@ it('carries everything that matters over, and leaves out what nobody can ask abo
   }
 });
 
+const tenantDay = (limitMicroUsd: number, alertAtPercent?: number): Budget => ({
+  scope: 'tenant',
+  period: 'day',
+  limitMicroUsd,
+  ...(alertAtPercent === undefined ? {} : { alertAtPercent }),
+});
+const define = (told: Telling, ...budgets: readonly Budget[]): readonly string[] =>
+  told.tell({ kind: 'define', request: 'r', slots: null, budgets });
+function withAlert(limitMicroUsd: number, alertAtPercent: number): Telling {
+  const told = new Telling();
+  define(told, tenantDay(limitMicroUsd, alertAtPercent));
+  return told;
+}
+const alertsOf = (told: Telling): readonly unknown[] =>
+  told.events.flatMap((event) => (event.type === 'budget.alerted' ? [event.data] : []));
+
+it('alerts once when a budget has come so far, spent or out on lease, in the decision that got there', () => {
+  const told = withAlert(100, 80);
+  expect(told.ask('a', 79)).toEqual(['lease.asked', 'lease.granted']);
+  expect(told.ask('b', 1)).toEqual(['lease.asked', 'lease.granted', 'budget.alerted']);
+  expect(alertsOf(told)).toEqual([
+    { scope: 'tenant', period: 'day', day: '2026-11-21', usedMicroUsd: 80, limitMicroUsd: 100, percent: 80 },
+  ]);
+  expect(told.ask('c', 20)).toEqual(['lease.asked', 'lease.granted']);
+  // Below the share again, and past it again.
+  told.settle('a', 0);
+  expect(told.ask('d', 79)).toEqual(['lease.asked', 'lease.granted']);
+});
+
+it.each([
+  ['a percentage that is no whole sum', 7, 30, 3],
+  ['all of it', 100, 100, 100],
+  ['one of the largest sum', Number.MAX_SAFE_INTEGER, 1, 90_071_992_547_410],
+] as const)('reaches %s exactly', (_, limit, percent, reached) => {
+  const told = withAlert(limit, percent);
+  for (let out = 0, next = 0; out < reached - 1; out += next) {
+    next = Math.min(MOST_LEASED, reached - 1 - out);
+    expect(told.ask(`a${out}`, next)).toEqual(['lease.asked', 'lease.granted']);
+  }
+  expect(told.ask('z', 1)).toEqual(['lease.asked', 'lease.granted', 'budget.alerted']);
+});
+
+it('alerts again in the next day or month, and of a total never again', () => {
+  const told = new Telling();
+  const each = { scope: 'tenant', limitMicroUsd: 100, alertAtPercent: 10 } as const;
+  define(
+    told,
+    { ...each, period: 'day' },
+    { ...each, period: 'month' },
+    { ...each, period: 'total', limitMicroUsd: 1_000, alertAtPercent: 1 },
+  );
+  expect(told.ask('a', 10)).toEqual(['lease.asked', 'lease.granted', 'budget.alerted', 'budget.alerted', 'budget.alerted']);
+  told.settle('a', 10);
+  told.now += 24 * HOUR;
+  expect(told.ask('b', 10)).toEqual(['lease.asked', 'lease.granted', 'budget.alerted']);
+  told.settle('b', 10);
+  told.now = Date.UTC(2026, 11, 1);
+  expect(told.ask('c', 10)).toEqual(['lease.asked', 'lease.granted', 'budget.alerted', 'budget.alerted']);
+  expect(alertsOf(told).map((alert) => Object.values(alert as object).slice(1, 4))).toEqual([
+    ['day', '2026-11-21', 10],
+    ['month', '2026-11-21', 10],
+    ['total', '2026-11-21', 10],
+    ['day', '2026-11-22', 10],
+    ['day', '2026-12-01', 10],
+    ['month', '2026-12-01', 10],
+  ]);
+});
+
+it('alerts while budgets are defined, about what was spent or leased before', () => {
+  const told = new Telling();
+  told.ask('a', 50);
+  expect(define(told, tenantDay(100, 51))).toEqual(['account.budgets_defined']);
+  // Lowered.
+  expect(define(told, tenantDay(90, 51))).toEqual(['account.budgets_defined', 'budget.alerted']);
+});
+
+it.each([
+  ['a raised limit', tenantDay(101, 50), ['account.budgets_defined', 'budget.alerted']],
+  ['a raised percentage', tenantDay(100, 60), ['account.budgets_defined', 'budget.alerted']],
+  ['a lowered limit', tenantDay(99, 50), ['account.budgets_defined']],
+  ['a lowered percentage', tenantDay(100, 40), ['account.budgets_defined']],
+  ['the same budget', tenantDay(100, 50), ['nothing']],
+  ['no alert any more', tenantDay(100), ['account.budgets_defined']],
+] as const)('after an alert, %s: it alerts again only when something was raised', (_, budget, events) => {
+  const told = withAlert(100, 50);
+  told.ask('a', 60);
+  expect(define(told, budget)).toEqual(events);
+  expect(told.ask('b', 1)).toEqual(['lease.asked', 'lease.granted']);
+});
+
+it('a raised limit alerts when its own percentage is reached', () => {
+  const told = withAlert(100, 50);
+  told.ask('a', 60);
+  expect(define(told, tenantDay(1_000, 50))).toEqual(['account.budgets_defined']);
+  expect(told.ask('b', 439)).toEqual(['lease.asked', 'lease.granted']);
+  expect(told.ask('c', 1)).toEqual(['lease.asked', 'lease.granted', 'budget.alerted']);
+});
+
+it('a vendor that charges more than was leased can make it alert, but not about a day that is over', () => {
+  const told = withAlert(100, 80);
+  told.ask('a', 70, { expiresAt: NOON + 48 * HOUR });
+  told.ask('b', 5, { expiresAt: NOON + 48 * HOUR });
+  expect(told.settle('a', 75)).toEqual(['lease.settled', 'budget.alerted']);
+  const next = withAlert(100, 80);
+  next.ask('a', 70, { expiresAt: NOON + 48 * HOUR });
+  next.now += 24 * HOUR;
+  expect(next.settle('a', 100)).toEqual(['lease.settled']);
+});
+
+it('a budget of nothing does not alert before something counts against it', () => {
+  const told = withAlert(0, 1);
+  expect(alertsOf(told)).toEqual([]);
+  const late = new Telling();
+  late.ask('a', 1);
+  expect(define(late, tenantDay(0, 100))).toEqual(['account.budgets_defined', 'budget.alerted']);
+});
+
+it('keys and models alert for themselves, also about who was served by a settlement', () => {
+  const told = new Telling();
+  const each = { period: 'total', limitMicroUsd: 100, alertAtPercent: 50 } as const;
+  told.tell({
+    kind: 'define',
+    request: 'r',
+    slots: 1,
+    budgets: [
+      { ...each, scope: 'key:k1' },
+      { ...each, scope: 'model:m' },
+    ],
+  });
+  told.ask('a_1', 10, { key: 'k2', model: 'other' });
+  told.ask('b_1', 50, { key: 'k1', model: 'other' });
+  told.ask('c_1', 50, { key: 'k2', model: 'vendor/m' });
+  expect(told.settle('a_1', 10)).toEqual(['lease.settled', 'lease.granted', 'budget.alerted']);
+  expect(told.settle('b_1', 50)).toEqual(['lease.settled', 'lease.granted', 'budget.alerted']);
+  expect(alertsOf(told)).toMatchObject([{ scope: 'key:k1' }, { scope: 'model:m' }]);
+});
+
+it('that a budget alerted is carried over, with when; of a period that is over it is forgotten', () => {
+  const told = new Telling();
+  const each = { scope: 'tenant', limitMicroUsd: 1_000, alertAtPercent: 1 } as const;
+  define(told, { ...each, period: 'day' }, { ...each, period: 'total' });
+  expect(told.ask('a', 10)).toContain('budget.alerted');
+  const reachedAt = told.now;
+  told.now += 24 * HOUR;
+  for (let n = 0; told.account.version < CARRY_AFTER; n++) told.ask(`refused ${n}`, 100_000);
+  const at = told.events.findIndex((event) => event.type === 'account.carried');
+  const loaded = told.events.slice(at).reduce((state, event) => evolveAccount(state, event, told.now), startingBefore(at + 1));
+  expect(told.events[at]?.data).toMatchObject({ alerts: [{ scope: 'tenant', period: 'total', day: '2026-11-21', at: reachedAt }] });
+  expect(loaded.alerts).toEqual(told.account.alerts);
+  expect(alertedAt(loaded.alerts, { ...each, period: 'total' }, dayOf(told.now))).toBe(reachedAt);
+  expect(alertedAt(loaded.alerts, { ...each, period: 'day' }, dayOf(told.now))).toBeUndefined();
+  expect(told.ask('b', 10)).toEqual(['lease.asked', 'lease.granted', 'budget.alerted']);
+});
+
+it('without a percentage nothing alerts, and nothing of it is carried over', () => {
+  const told = withBudgets(null, ['tenant', 'day', 100]);
+  expect(told.ask('a', 100)).toEqual(['lease.asked', 'lease.granted']);
+  for (let n = 0; told.account.version < CARRY_AFTER; n++) told.ask(`refused ${n}`, 100_000);
+  const carried = told.events.find((event) => event.type === 'account.carried');
+  expect(Object.keys(carried?.data ?? {})).toEqual(['budgets', 'slots', 'frozen', 'meters']);
+});
+
 it.each([
   ['a strange scope', [{ scope: 'everybody', period: 'day', limitMicroUsd: 1 }], null],
   [
@@ -292,6 +455,9 @@ it.each([
   ],
   ['a broken limit', [{ scope: 'tenant', period: 'day', limitMicroUsd: 0.5 }], null],
   ['no slot at all', [], 0],
+  ['an alert at nothing', [tenantDay(1, 0)], null],
+  ['an alert beyond all', [tenantDay(1, 101)], null],
+  ['an alert at a broken percentage', [tenantDay(1, 1.5)], null],
 ] as const)('refuses %s', (_, budgets, slots) => {
   expect(new Telling().tell({ kind: 'define', request: 'r', budgets, slots })).toEqual(['BudgetsInvalid']);
 });

@@ -1,4 +1,5 @@
 import { unreachable } from '../decider.ts';
+import { type Alerts, alertsCarried, alertsKept, withAlert } from './alerts.ts';
 import { type Budget, metered, type Meters } from './budgets.ts';
 import type { AccountEvent, Carried, CarriedEnd, CarriedLease, CarriedPart, LeaseAsk } from './events.ts';
 import { dropEntry, getEntry, noEntries, putEntry, type Shelves } from './shelves.ts';
@@ -29,6 +30,7 @@ export interface Account {
   readonly slotsTaken: number;
   readonly ended: Shelves<CarriedEnd>;
   readonly meters: Meters;
+  readonly alerts: Alerts;
   /** Version of the last event that carried everything over. */
   readonly carriedAt: number;
 }
@@ -52,6 +54,7 @@ export const NO_ACCOUNT: Account = {
   slotsTaken: 0,
   ended: noEntries(),
   meters: new Map(),
+  alerts: new Map(),
   carriedAt: 0,
 };
 
@@ -66,8 +69,10 @@ export const hasLimits = (account: Account): boolean => account.budgets.length >
 export function evolveAccount(before: Account, event: AccountEvent, at: number): Account {
   const account: Account = { ...before, version: before.version + 1, at: Math.max(before.at, at) };
   switch (event.type) {
-    case 'account.budgets_defined':
-      return { ...account, budgets: event.data.budgets, slots: event.data.slots };
+    case 'account.budgets_defined': {
+      const { budgets, slots } = event.data;
+      return { ...account, budgets, slots, alerts: alertsKept(account.alerts, account.budgets, budgets) };
+    }
     case 'account.frozen':
       return { ...account, frozen: true };
     case 'account.thawed':
@@ -94,6 +99,8 @@ export function evolveAccount(before: Account, event: AccountEvent, at: number):
       const known = getEntry(account.ended, lease);
       return remember(account, { lease, granted: null, refused: null, ...known, how: known === undefined ? 'withdrawn' : 'settled' });
     }
+    case 'budget.alerted':
+      return { ...account, alerts: withAlert(account.alerts, event.data, account.at) };
     case 'lease.queued':
     case 'account.timer_fired':
       return account;
@@ -181,6 +188,7 @@ const carriedOver = (account: Account, data: Carried): Account => ({
   slots: data.slots,
   frozen: data.frozen,
   meters: new Map(data.meters.map(({ name, ...meter }) => [name, meter])),
+  alerts: alertsCarried(data.alerts ?? []),
   carriedAt: account.version,
 });
 

@@ -13,6 +13,8 @@ export interface Budget {
   readonly scope: string;
   readonly period: Period;
   readonly limitMicroUsd: number;
+  /** It alerts once per period when spent and leased have reached so many percent of the limit, 1 to 100. Absent: never. */
+  readonly alertAtPercent?: number | undefined;
 }
 
 /** What somebody wants to spend: with which key, on which model. */
@@ -54,7 +56,8 @@ export function dayOf(at: number): string {
   return `${digits(year, 4)}-${digits(month, 2)}-${digits(day, 2)}`;
 }
 
-const periodKey = (period: Period, day: string): string =>
+/** The period that a day (UTC) is of: `total`, `day 2026-11-21`, `month 2026-11`. */
+export const periodKey = (period: Period, day: string): string =>
   period === 'total' ? 'total' : period === 'day' ? `day ${day}` : `month ${day.slice(0, 7)}`;
 
 /** Adds to every meter that a lease of this purpose, granted on `day`, counts in. */

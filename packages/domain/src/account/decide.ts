@@ -1,6 +1,7 @@
 import { type Decision, nothing, unreachable } from '../decider.ts';
 import { type Refusal, refusal } from '../refusals.ts';
 import { type Account, evolveAccount, hasSlot, STALE_ASK_MS } from './account.ts';
+import { alertsDue, alertsThatMatter } from './alerts.ts';
 import { type Budget, dayOf, isScope, metersThatMatter, tightest } from './budgets.ts';
 import type { AccountEvent, CarriedPart, LeaseAsk, LeaseGranted, Settlement } from './events.ts';
 import { dueOf } from './pending.ts';
@@ -43,6 +44,7 @@ export function decideAccount(input: AccountInput, account: Account, circumstanc
   if (typeof because === 'object') return { kind: 'refused', refusal: because };
   if (because !== undefined) return nothing(because);
   draft.serve();
+  if (draft.account.meters !== account.meters || draft.account.budgets !== account.budgets) draft.alert();
   draft.carry();
   return { kind: 'events', events: draft.events };
 }
@@ -184,14 +186,25 @@ class Draft {
     };
   }
 
+  /** Budgets that have come so far alert. After the input there are only grants, which add: none has been there and is back below. */
+  alert(): void {
+    const { budgets, meters, alerts } = this.account;
+    for (const data of alertsDue(budgets, meters, alerts, dayOf(this.now))) this.add({ type: 'budget.alerted', data });
+  }
+
   /** Now and then everything that is remembered is said again: whoever loads the account begins there. */
   carry(): void {
-    const { version, carriedAt, budgets, slots, frozen, waiting, leases, ended, meters } = this.account;
+    const { version, carriedAt, budgets, slots, frozen, waiting, leases, ended, meters, alerts } = this.account;
     if (version - carriedAt < Math.max(CARRY_AFTER, waiting.length + leases.size + ended.size)) return;
-    const today = metersThatMatter(meters, dayOf(this.now)).map(([name, meter]) => ({ name, ...meter }));
+    const day = dayOf(this.now);
+    const today = metersThatMatter(meters, day).map(([name, meter]) => ({ name, ...meter }));
+    const alerted = alertsThatMatter(alerts, day);
     const still = entriesOf(ended).flatMap(([, end]) => (end.until > this.now ? [end] : []));
     const held = entriesOf(leases).map(([, lease]) => lease);
-    this.add({ type: 'account.carried', data: { budgets, slots, frozen, meters: today } });
+    this.add({
+      type: 'account.carried',
+      data: { budgets, slots, frozen, meters: today, ...(alerted.length === 0 ? {} : { alerts: alerted }) },
+    });
     const say = (part: Partial<CarriedPart>): void =>
       this.add({ type: 'account.carried_on', data: { waiting: [], leases: [], ended: [], ...part } });
     for (const part of inParts(waiting)) say({ waiting: part });
@@ -223,10 +236,12 @@ export function standingOf(account: Account, lease: string): LeaseStanding {
 function wrongBudgets(budgets: readonly Budget[], slots: number | null): string | undefined {
   if (budgets.length > MOST_BUDGETS) return `There are ${budgets.length} budgets; at most ${MOST_BUDGETS} are possible.`;
   const seen = new Set<string>();
-  for (const { scope, period, limitMicroUsd } of budgets) {
+  for (const { scope, period, limitMicroUsd, alertAtPercent } of budgets) {
     if (!isScope(scope)) return 'A scope is tenant, key:<id of a key> or model:<name>.';
     if (!Number.isSafeInteger(limitMicroUsd) || limitMicroUsd < 0)
       return `The limit of ${scope} (${period}) is not a whole number from 0 on.`;
+    if (alertAtPercent !== undefined && !(Number.isInteger(alertAtPercent) && alertAtPercent >= 1 && alertAtPercent <= 100))
+      return `The alertAtPercent of ${scope} (${period}) is not a whole number from 1 to 100.`;
     if (seen.has(`${scope}|${period}`)) return `There are two budgets for ${scope} (${period}).`;
     seen.add(`${scope}|${period}`);
   }
@@ -235,4 +250,9 @@ function wrongBudgets(budgets: readonly Budget[], slots: number | null): string 
 
 const sameLimits = (account: Account, budgets: readonly Budget[], slots: number | null): boolean =>
   account.slots === slots && JSON.stringify(account.budgets.map(plain)) === JSON.stringify(budgets.map(plain));
-const plain = ({ scope, period, limitMicroUsd }: Budget): readonly unknown[] => [scope, period, limitMicroUsd];
+const plain = ({ scope, period, limitMicroUsd, alertAtPercent }: Budget): readonly unknown[] => [
+  scope,
+  period,
+  limitMicroUsd,
+  alertAtPercent,
+];

@@ -1,5 +1,5 @@
 import type { RefusalCode } from '../refusals.ts';
-import type { Budget, Meter } from './budgets.ts';
+import type { Budget, Meter, Period } from './budgets.ts';
 
 /**
  * What happened to an account, in the past tense; facts only. Events marked INPUT are what a decision consumed; all
@@ -29,6 +29,8 @@ export type AccountEvent =
   | { readonly type: 'account.timer_fired'; readonly data: { readonly dueAt: number } }
   /** Nobody settled it in time: all of it counts as spent. */
   | { readonly type: 'lease.expired'; readonly data: { readonly lease: string; readonly spentMicroUsd: number } }
+  /** Spent and leased have reached the percentage at which the budget alerts. Once per budget and period. */
+  | { readonly type: 'budget.alerted'; readonly data: BudgetAlerted }
   /** Everything that is remembered, so that nobody needs to read what came before: this, and the parts that follow it. */
   | { readonly type: 'account.carried'; readonly data: Carried }
   | { readonly type: 'account.carried_on'; readonly data: CarriedPart };
@@ -91,11 +93,33 @@ export interface LeaseSettled extends Settlement {
   readonly returnedMicroUsd: number;
 }
 
+export interface BudgetAlerted {
+  readonly scope: string;
+  readonly period: Period;
+  /** The UTC day on which it was reached: the day, or one of the month, that it is about. */
+  readonly day: string;
+  /** Spent and out on lease. */
+  readonly usedMicroUsd: number;
+  readonly limitMicroUsd: number;
+  /** The percentage that was set, not the one that is used. */
+  readonly percent: number;
+}
+
 export interface Carried {
   readonly budgets: readonly Budget[];
   readonly slots: number | null;
   readonly frozen: boolean;
   readonly meters: readonly CarriedMeter[];
+  /** Absent: none. */
+  readonly alerts?: readonly CarriedAlert[] | undefined;
+}
+
+/** A budget that has alerted: in the period of this day, and when (epoch ms). */
+export interface CarriedAlert {
+  readonly scope: string;
+  readonly period: Period;
+  readonly day: string;
+  readonly at: number;
 }
 
 /** At most `PART` of all three together. */

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Account, evolveAccount, NO_ACCOUNT, startingBefore } from './account.ts';
+import { type Account, evolveAccount, NO_ACCOUNT, REMEMBERED_MS, startingBefore } from './account.ts';
 import { type Budget, dayOf, type Period, PERIODS } from './budgets.ts';
 import { type AccountInput, decideAccount, standingOf } from './decide.ts';
-import type { AccountEvent, LeaseAsk } from './events.ts';
+import type { AccountEvent, BudgetAlerted, LeaseAsk } from './events.ts';
 import { type RecordedAccountDecision, replayAccount } from './replay.ts';
 
 /**
@@ -50,6 +50,8 @@ class World {
   readonly answers = new Map<string, string>();
   budgets: readonly Budget[] = [];
   slots: number | null = null;
+  /** By the world's own count: the period in which a budget alerted last; an entry is gone when it is armed again. */
+  readonly alerted = new Map<string, string>();
 
   deliver(owner: { state: Account; epoch: number }, { input }: Message): void {
     const decision = decideAccount(input, owner.state, { now: this.now });
@@ -66,6 +68,7 @@ class World {
       for (const event of decision.events)
         if ('lease' in event.data && event.type !== 'lease.settled_late') this.concluded(owner.state, event.data.lease);
       this.invariants(owner.state);
+      this.alerts(decision.events);
     } else if (owner.epoch === this.epoch && input.kind === 'ask') this.answer(owner.state, input.ask.lease);
   }
 
@@ -82,15 +85,22 @@ class World {
     if (standing.kind !== 'granted' && standing.kind !== 'refused') return;
     const said = JSON.stringify(standing);
     const before = this.answers.get(lease);
-    if (before !== undefined && before !== said) throw new Error(`${lease} was answered ${before}, then ${said}`);
-    this.answers.set(lease, said);
     const holder = this.holders.get(lease);
+    // Who is gone for so long hears no answer to a late copy.
+    const hears = holder === undefined || !holder.dead || this.now < holder.askedAt + REMEMBERED_MS;
+    if (before !== undefined && before !== said && hears) throw new Error(`${lease} was answered ${before}, then ${said}`);
+    this.answers.set(lease, said);
     if (holder !== undefined && standing.kind === 'granted') holder.granted ??= standing.moneyMicroUsd;
   }
 
   check(state: Account, event: AccountEvent): void {
     switch (event.type) {
       case 'account.budgets_defined':
+        for (const was of this.budgets) {
+          const is = event.data.budgets.find(({ scope, period }) => scope === was.scope && period === was.period);
+          const [limit, percent] = [is?.limitMicroUsd ?? Infinity, is?.alertAtPercent ?? Infinity];
+          if (limit > was.limitMicroUsd || percent > (was.alertAtPercent ?? 0)) this.alerted.delete(`${was.scope}, ${was.period}`);
+        }
         this.budgets = event.data.budgets;
         this.slots = event.data.slots;
         return;
@@ -145,6 +155,27 @@ class World {
       .reduce((sum, { leased, spent }) => sum + leased + spent, 0);
   }
 
+  alerts(events: readonly AccountEvent[]): void {
+    const due = JSON.stringify(this.alertsDue());
+    const said = JSON.stringify(events.flatMap((event) => (event.type === 'budget.alerted' ? [event.data] : [])));
+    if (said !== due) throw new Error(`it alerted ${said} instead of ${due}`);
+  }
+
+  /** Every budget that is where it alerts, and has not alerted in this period since it was armed; from now on it has. */
+  alertsDue(): readonly BudgetAlerted[] {
+    const day = new Date(this.now).toISOString().slice(0, 10);
+    return this.budgets.flatMap((budget): readonly BudgetAlerted[] => {
+      const { scope, period, limitMicroUsd, alertAtPercent } = budget;
+      const usedMicroUsd = this.used(budget);
+      const name = `${scope}, ${period}`;
+      const during = { total: 'ever', month: day.slice(0, 7), day }[period];
+      if (alertAtPercent === undefined || usedMicroUsd === 0 || usedMicroUsd * 100 < limitMicroUsd * alertAtPercent) return [];
+      if (this.alerted.get(name) === during) return [];
+      this.alerted.set(name, during);
+      return [{ scope, period, day, usedMicroUsd, limitMicroUsd, percent: alertAtPercent }];
+    });
+  }
+
   tasksOut(): ReadonlySet<string> {
     return new Set([...this.book.values()].flatMap(({ ask, isOut }) => (isOut && ask.holder === 'workflow' ? [taskOf(ask.lease)] : [])));
   }
@@ -193,7 +224,12 @@ type Turn =
     }
   | { readonly do: 'spend' | 'settle'; readonly pick: number; readonly part: number }
   | { readonly do: 'take over' | 'take over beside a stale owner' | 'freeze' | 'thaw' }
-  | { readonly do: 'define'; readonly limits: readonly number[]; readonly slots: number | null }
+  | {
+      readonly do: 'define';
+      readonly limits: readonly number[];
+      readonly percents: readonly (number | null)[];
+      readonly slots: number | null;
+    }
   | { readonly do: 'wait'; readonly ms: number };
 
 const key = fc.constantFrom(null, 'k1', 'k2');
@@ -241,19 +277,24 @@ const turn: fc.Arbitrary<Turn> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('define' as const),
       limits: fc.array(fc.integer({ min: 0, max: 150 }), { minLength: 5, maxLength: 5 }),
+      percents: fc.array(fc.option(fc.integer({ min: 1, max: 100 }), { freq: 3 }), { minLength: 5, maxLength: 5 }),
       slots: fc.option(fc.integer({ min: 1, max: 4 })),
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(10, 5_000, 61_000, 600_001, 3_600_000) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(10, 5_000, 61_000, 600_001, 3_600_000, 36_000_000) }),
+  },
 );
 
 const SCOPES = ['tenant', 'key:k1', 'model:m1', 'model:m2', 'tenant'] as const;
-const budgetsOf = (limits: readonly number[]): readonly Budget[] =>
+const budgetsOf = (limits: readonly number[], percents: readonly (number | null)[]): readonly Budget[] =>
   limits.flatMap((limitMicroUsd, index): Budget[] => {
     const scope = SCOPES[index];
     const period: Period = index === 4 ? 'day' : (PERIODS[(limitMicroUsd + 1) % 3] ?? 'day');
     if (scope === undefined || (index === 0 && period === 'day') || limitMicroUsd > 130) return [];
-    return [{ scope, period, limitMicroUsd }];
+    const percent = percents[index] ?? null;
+    return [{ scope, period, limitMicroUsd, ...(percent === null ? {} : { alertAtPercent: percent }) }];
   });
 
 let names = 0;
@@ -270,6 +311,8 @@ function play(world: World, step: Turn): void {
         lease: task !== undefined ? `${taskOf(task.ask.lease)}_${++names}` : isTask ? `t${++names}_1` : `l${++names}`,
         holder: isTask ? 'workflow' : 'router',
         ...step.ask,
+        // What is asked for a task; more would be forgotten when only its top-ups are carried over.
+        ...(isTask ? { slots: 1 } : {}),
         waitUntil: world.now + step.waitMs,
         expiresAt: world.now + step.lifeMs,
       };
@@ -326,7 +369,7 @@ function play(world: World, step: Turn): void {
       return world.deliver(world.owner, { input: { kind: step.do, request: 'r' } });
     case 'define':
       return world.deliver(world.owner, {
-        input: { kind: 'define', request: 'r', budgets: budgetsOf(step.limits), slots: step.slots },
+        input: { kind: 'define', request: 'r', budgets: budgetsOf(step.limits, step.percents), slots: step.slots },
       });
     case 'wait':
       world.now += step.ms;
@@ -373,12 +416,12 @@ const plain = (account: Account): unknown => ({
 });
 
 const seed = process.env['MANDATE_SEED'] === undefined ? {} : { seed: Number(process.env['MANDATE_SEED']) };
-const RUNS = Number(process.env['MANDATE_RUNS'] ?? 20_000);
+const RUNS = Number(process.env['MANDATE_RUNS'] ?? 5_000);
 
 describe(`over ${RUNS} random schedules of repeats, losses, delays, deaths, takeovers and freezes`, () => {
-  it('never leases beyond a budget or its slots, never answers twice differently, and gets everything back', () => {
+  it('never leases beyond a budget or its slots, never answers twice differently, alerts once, and gets everything back', () => {
     fc.assert(
-      fc.property(fc.array(turn, { maxLength: 60 }), (turns) => holdsInTheEnd(playAll(turns))),
+      fc.property(fc.array(turn, { maxLength: 60, size: 'max' }), (turns) => holdsInTheEnd(playAll(turns))),
       { numRuns: RUNS, ...seed },
     );
   }, 600_000);

@@ -8,7 +8,7 @@ import { reserveOrRefuse } from './attempts.ts';
 import { chooseFromAnalysis, fallbackOf } from './choose-pattern.ts';
 import { sendChild } from './delegate.ts';
 import type { WorkflowEvent } from './events.ts';
-import { hasDiverged } from './fork.ts';
+import { hasDiverged, isReusing } from './fork.ts';
 import { endReuse, endReuseInTime } from './reuse.ts';
 import type { AgentEnd, Casting } from './steps.ts';
 import type { Story } from './story.ts';
@@ -184,6 +184,8 @@ function endChild(story: Story, agent: Agent, end: AgentEnd): void {
 }
 
 function endTask(story: Story, root: Agent, outcome: PatternOutcome): void {
+  // Nothing of its past is owed any more: not by one that is topped up and goes on, either.
+  if (isReusing(story.workflow)) endReuse(story, 'run_ended');
   const ended = { spent: root.mandate.spent, steps: story.workflow.stepCount };
   if (outcome.kind === 'answered') story.tell({ type: 'task.completed', data: { ...ended, answerAt: outcome.version } });
   else

@@ -16,7 +16,7 @@ import { refusal, type Refusal, type RefusalCode } from '../refusals.ts';
 import { advance } from './advance.ts';
 import { reserveAttempt, retryNow, settleAttempt, settleUnanswered, unansweredOutcome } from './attempts.ts';
 import type { DelegationTerms, WorkflowEvent } from './events.ts';
-import { dueReuse, isReusing, MAX_HOPS } from './fork.ts';
+import { dueReuse, isReusing, isTooLong, MAX_HOPS } from './fork.ts';
 import type { Circumstances, WorkflowInput } from './inputs.ts';
 import { endReuse } from './reuse.ts';
 import { Story } from './story.ts';
@@ -84,6 +84,8 @@ function fork(input: Extract<WorkflowInput, { kind: 'fork' }>, story: Story): De
   if (repeated !== undefined) return repeated;
   if (input.hops > MAX_HOPS)
     return refused(refusal('ForkTooDeep', `It would be the fork number ${input.hops} in a row; ${MAX_HOPS} may follow each other.`));
+  if (isTooLong(input.reuse))
+    return refused(refusal('PastTooLong', `${input.reuse.steps.length} steps of the origin were answered up to there.`));
   const { kind: _, environment: __, ...data } = input;
   story.tell({ type: 'task.forked', data });
   return begin(input, story);

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { AgentId, RequestId } from '../ids.ts';
+import type { AgentId, RequestId, StepId } from '../ids.ts';
 import { NONE } from '../mandate/mandate.ts';
 import { decide } from './decide.ts';
 import type { TaskForked, WorkflowEvent } from './events.ts';
-import { forkChanges, reusableSteps } from './fork.ts';
+import { forkChanges, isReusing, reusableSteps } from './fork.ts';
 import { casting, delegating, environment, modelAsks, modelSays, submission, Telling, toolSays } from './given.ts';
 import { faultsAtTheEnd, type Fate, plainAnalysis, World } from './given-world.ts';
 import type { Environment, WorkflowInput } from './inputs.ts';
@@ -130,6 +130,52 @@ describe('a fork', () => {
     expect(reusableSteps(told.events, told.events.length)).toMatchObject({ steps: [{ step: 'a0_s1' }], until: 'unanswered' });
   });
 
+  it('goes on by itself where a call of its origin was stopped or never taken: that is no answer', () => {
+    const failure = { code: 'cancelled', retryable: false, billed: 'no' } as const;
+    const told = new Telling();
+    told.tell(submission());
+    told.model('a0', modelSays('files__read'));
+    const [read] = told.open('tool');
+    told.tell({ kind: 'cancel', request: 'c1' as RequestId });
+    told.tell({ kind: 'result', attempt: read?.id ?? ('' as never), outcome: 'cancelled', failure });
+    expect(told.workflow.phase).toBe('cancelled');
+    expect(reusableSteps(told.events, told.events.length)).toMatchObject({ steps: [{ step: 'a0_s1' }], until: 'unanswered' });
+    const again = new Telling();
+    again.tell(forkOf(told.events, told.events.length));
+    relive(again, told.events);
+    expect(again.last('reuse.ended')?.data).toEqual({ why: 'unanswered', reused: 1 });
+    expect(pending(again.workflow).dispatch.map(({ owes }) => owes)).toMatchObject([{ tool: 'files__read' }]);
+  });
+
+  it('sends nothing for an agent that was stopped while it relived', () => {
+    const tasks = ['f1', 'f2'].map((fingerprint) => delegating(casting('researcher@1'), { fingerprint }));
+    const told = new Telling();
+    told.tell({ ...submission(), environment: { ...environment, team: [casting('researcher@1')] } });
+    told.model('a0', modelAsks(...tasks));
+    const [slow, quick] = told.open('llm').map(({ agent }) => agent);
+    told.model(quick as AgentId, modelSays('files__read'));
+    told.answer(told.open('tool')[0], toolSays());
+    const again = new Telling();
+    again.tell(forkOf(told.events, told.events.length, { environment: { ...environment, team: [casting('researcher@1')] } }));
+    const first = pending(again.workflow).reuse ?? (undefined as never);
+    again.tell(reuseOf(told.events, first));
+    again.tell({ kind: 'cancel', request: 'c1' as RequestId, agent: slow as AgentId });
+    relive(again, told.events);
+    expect(again.last('reuse.ended')?.data).toEqual({ why: 'fork_point', reused: 3 });
+    expect(pending(again.workflow).dispatch.map(({ agent }) => agent)).toEqual([quick]);
+    expect(again.workflow.agents.get(slow as AgentId)?.end).toMatchObject({ kind: 'cancelled' });
+    expect(replay(again.history).kind).toBe('same');
+  });
+
+  it('whose mandate does not reach for its past ends, and its past with it', () => {
+    const { events, workflow } = origin();
+    const told = new Telling();
+    told.tell(forkOf(events, workflow.version, { options: { pattern: 'direct', maxCostMicroUsd: 1 } }));
+    expect(told.workflow.phase).toBe('failed');
+    expect(told.last('reuse.ended')?.data).toEqual({ why: 'run_ended', reused: 0 });
+    expect(replay(told.history).kind).toBe('same');
+  });
+
   it('takes no answer but the next one of its origin, and no worker’s while it relives', () => {
     const { events, workflow } = origin();
     const told = new Telling();
@@ -167,6 +213,16 @@ describe('a fork', () => {
     expect(told.tell(forkOf(events, 1, { bodyHash: 'c'.repeat(64) }))).toEqual(['IdempotencyConflict']);
   });
 
+  it('is refused when its past does not fit into one message', () => {
+    const step = { step: `a0-1-2_s${'9'.repeat(4)}` as StepId, version: 99_999, kind: 'tool', tool: 't'.repeat(128) } as const;
+    const past = (steps: number): Fork => forkOf([], 1, { reuse: { steps: Array(steps).fill(step), until: 'fork_point' } });
+    const codeOf = (fork: Fork): string => {
+      const decided = decide(fork, ABSENT, { now: 1, bus: 'b' });
+      return decided.kind === 'refused' ? decided.refusal.code : decided.kind;
+    };
+    expect([4_000, 6_000].map((steps) => codeOf(past(steps)))).toEqual(['events', 'PastTooLong']);
+  });
+
   it('says what is not as in its origin', () => {
     const { workflow } = origin();
     const same = { environment, options: { pattern: 'direct' }, task: false } as const;
@@ -177,6 +233,10 @@ describe('a fork', () => {
     expect(forkChanges(workflow, { environment: changed, options, task: true })).toEqual([
       ...['task', 'model', 'mandate', 'tools', 'tool_versions'],
     ]);
+    // A run that was rejected was granted nothing that could be compared.
+    const rejected = new Telling();
+    rejected.tell({ ...submission(), environment: { ...environment, model: null } });
+    expect(forkChanges(rejected.workflow, same)).toEqual([]);
   });
 });
 
@@ -239,6 +299,7 @@ const three: Environment = {
 };
 const disturbance = fc.constantFrom(
   ...(['none', 'none', 'none', 'none', 'none', 'none', 'none', 'take over', 'wipe the bus', 'cancel an agent', 'cancel', 'wait'] as const),
+  ...(['none', 'none', 'top up', 'freeze'] as const),
 );
 
 describe(`over ${runs} random runs, forked anywhere with anything changed`, () => {
@@ -267,6 +328,7 @@ describe(`over ${runs} random runs, forked anywhere with anything changed`, () =
           const changedTools = three.tools.filter(({ name }) => !drop.includes(name as 'mail__send'));
           const fork = forkOf(events, upTo, { firewall: { allowed }, options, environment: { ...three, tools: changedTools, lease } });
           const looks = (): void => {
+            if (!isOpen(world.owner.state) && isReusing(world.owner.state)) throw new Error('it ended and its past did not');
             for (const { owes } of pending(world.owner.state).dispatch) {
               if (owes.kind !== 'tool' || owes.effect === 'read_only') continue;
               if (!allowed.includes(owes.tool as 'mail__send')) throw new Error(`${owes.tool} would run in a fork`);
@@ -312,6 +374,12 @@ function disturb(world: World, what: string | undefined): void {
   if (what === 'wipe the bus') world.wipeBus();
   if (what === 'cancel') world.cancel();
   if (what === 'cancel an agent') world.cancel([...world.owner.state.agents.keys()].at(-1) as AgentId);
+  if (what === 'freeze') world.frozen = true;
+  if (what === 'top up')
+    world.deliver(world.owner, {
+      ...{ kind: 'top_up', request: `t${world.version}` as RequestId, added: { ...NONE, moneyMicroUsd: 10_000 }, deadlineMs: 60_000 },
+      lease: world.version % 2 === 0,
+    });
   if (what === 'wait') {
     world.now += 120_000;
     world.fireTimers();

@@ -1,4 +1,4 @@
-import type { StepId } from '../ids.ts';
+import type { AgentId, StepId } from '../ids.ts';
 import { refusal, type Refusal } from '../refusals.ts';
 import type { ForkChange, ReusableStep, TaskForked, WorkflowEvent } from './events.ts';
 import type { Environment } from './inputs.ts';
@@ -7,6 +7,8 @@ import { rootOf, type Workflow } from './workflow.ts';
 
 /** A fork of a fork of a fork is the last. */
 export const MAX_HOPS = 3;
+/** The steps of a past, as JSON: with all that stands beside them in their event they fit into one message of the bus (1 MiB). */
+const MAX_PAST_BYTES = 900_000;
 
 /** Whether a fork still lives its origin's past: nothing is sent to anybody. */
 export const isReusing = ({ forked }: Workflow): boolean => forked !== undefined && forked.ended === undefined;
@@ -20,23 +22,36 @@ export interface DueReuse {
 
 /**
  * What of a run can be reused up to a version: the settlement that ended each step, in the order in which they came. Timers
- * and retries in between are not. An effect that may or may not have happened can be no answer: it ends the list.
+ * and retries in between are not. What has not answered is no answer: an effect that may or may not have happened, a call
+ * that was stopped or that nobody took. It ends the list.
  * @param events the whole stream, from its first
  */
 export function reusableSteps(events: readonly WorkflowEvent[], upTo: number): Pick<TaskForked['reuse'], 'steps' | 'until'> {
   const owed = new Map<string, Step>();
   const steps: ReusableStep[] = [];
+  const parents = new Map<AgentId, AgentId | null>();
+  const spared = new Set<AgentId>();
+  const isSpared = (agent: AgentId): boolean => {
+    for (let id: AgentId | null = agent; id !== null; id = parents.get(id) ?? null) if (spared.has(id)) return true;
+    return false;
+  };
   for (const [index, event] of events.slice(0, upTo).entries()) {
     if (event.type === 'attempt.reserved') owed.set(event.data.attempt, event.data.owes);
+    if (event.type === 'mandate.granted') parents.set(event.data.agent, event.data.parent);
+    // That it is not needed any more follows from answers alone: a fork stops it, and whoever works for it, too.
+    if (event.type === 'agent.stopped' && event.data.code === 'NotNeeded') spared.add(event.data.agent);
     const isLast = event.type === 'attempt.reused' || (event.type === 'attempt.settled' && event.data.final);
     if (!isLast) continue;
-    const { attempt, step, outcome } = event.data;
+    const { attempt, step, agent, outcome } = event.data;
     if (outcome === 'lost' || outcome === 'unknown') return { steps, until: 'unanswered' };
+    if ((outcome === 'cancelled' || outcome === 'expired') && !isSpared(agent)) return { steps, until: 'unanswered' };
     const owes = owed.get(attempt);
     if (owes !== undefined) steps.push({ step, version: index + 1, ...factsOf(owes) });
   }
   return { steps, until: 'fork_point' };
 }
+
+export const isTooLong = ({ steps }: TaskForked['reuse']): boolean => JSON.stringify(steps).length > MAX_PAST_BYTES;
 
 function factsOf(owes: Step): Omit<ReusableStep, 'step' | 'version'> {
   if (owes.kind === 'tool') return { kind: owes.kind, tool: owes.tool, argsAt: owes.argsAt };
@@ -55,11 +70,11 @@ export function forkChanges(
   const mandate = ['maxCostMicroUsd', 'maxTokens', 'maxModelCalls', 'maxToolCalls', 'deadlineMs', 'maxDepth', 'maxAgents'] as const;
   return [
     ...(task ? (['task'] as const) : []),
-    ...(root?.granted.model.model === environment.model?.model ? [] : (['model'] as const)),
+    ...(root === undefined || root.granted.model.model === environment.model?.model ? [] : (['model'] as const)),
     ...(mandate.every((name) => before[name] === options[name]) ? [] : (['mandate'] as const)),
     ...(before.pattern === options.pattern ? [] : (['pattern'] as const)),
-    ...(granted.join() === offered.toSorted().join() ? [] : (['tools'] as const)),
-    ...(root?.granted.catalogHash === environment.catalogHash ? [] : (['tool_versions'] as const)),
+    ...(root === undefined || granted.join() === offered.toSorted().join() ? [] : (['tools'] as const)),
+    ...(root === undefined || root.granted.catalogHash === environment.catalogHash ? [] : (['tool_versions'] as const)),
   ];
 }
 

@@ -2,6 +2,7 @@ import { settleAttempt } from './attempts.ts';
 import type { ReuseEnded } from './events.ts';
 import { isReusing, refuseEffect } from './fork.ts';
 import type { Story } from './story.ts';
+import { stopOf } from './workflow.ts';
 
 /** Before anything is decided about what comes next: whether the past that is reused ends here. */
 export function endReuseInTime(story: Story): void {
@@ -15,7 +16,9 @@ export function endReuseInTime(story: Story): void {
 export function endReuse(story: Story, why: ReuseEnded['why']): void {
   story.tell({ type: 'reuse.ended', data: { why, reused: story.workflow.forked?.versions.size ?? 0 } });
   for (const attempt of story.workflow.attempts.values()) {
-    if (story.workflow.phase === 'ending' || refuseEffect(story.workflow, attempt.step, attempt.owes) !== undefined)
+    const agent = story.workflow.agents.get(attempt.agent);
+    const isStopped = story.workflow.phase === 'ending' || (agent !== undefined && stopOf(story.workflow, agent) !== undefined);
+    if (isStopped || refuseEffect(story.workflow, attempt.step, attempt.owes) !== undefined)
       settleAttempt(story, attempt, { outcome: 'expired', failure: { code: 'expired', retryable: true, billed: 'no' } });
   }
 }

@@ -11,7 +11,9 @@ import {
 } from '@mandate/contracts';
 import {
   type AccountEvent,
+  type AccountEventData,
   type AccountInput,
+  alertedAt,
   dayOf,
   decideAccount,
   type Decision,
@@ -186,9 +188,11 @@ export class AccountDesk {
     this.#relay.publish(held.tenant, held.id, position, encoded);
     this.#list(held);
     if (events.some((event) => event.type.startsWith('account.') && event.type !== 'account.timer_fired')) this.#say();
-    for (const event of events)
+    for (const event of events) {
       if (event.type === 'lease.granted' || event.type === 'lease.refused')
         this.#answer(held, event.data.lease, answerOf(held, event.data.lease));
+      if (event.type === 'budget.alerted') this.#alert(held, event.data);
+    }
     this.#setClock(held);
   }
 
@@ -209,6 +213,11 @@ export class AccountDesk {
     this.#shared.bus
       .publish(inbox, message, { id })
       .catch((error: Error) => this.#shared.logger.warn({ lease, problem: error.message }, 'lease not answered; it will be asked again'));
+  }
+
+  #alert({ tenant }: HeldAccount, alert: AccountEventData<'budget.alerted'>): void {
+    this.#shared.meters.alerted(alert);
+    this.#shared.logger.warn({ tenant, ...alert }, 'budget alerted');
   }
 
   #receipt(held: HeldAccount, request: string, decision: Decision<AccountEvent>, cause: Cause): void {
@@ -242,7 +251,9 @@ export class AccountDesk {
       platformFrozen: this.#shared.standings.isPlatformFrozen,
       budgets: state.budgets.map((budget) => {
         const used = usedOf(state.meters, budget, today);
-        return { ...budget, ...used, leftMicroUsd: Math.max(0, budget.limitMicroUsd - used.spentMicroUsd - used.leasedMicroUsd) };
+        const leftMicroUsd = Math.max(0, budget.limitMicroUsd - used.spentMicroUsd - used.leasedMicroUsd);
+        const alerted = alertedAt(state.alerts, budget, today);
+        return { ...budget, ...used, leftMicroUsd, ...(alerted === undefined ? {} : { alertedAt: alerted }) };
       }),
       slots: state.slots,
       slotsTaken: state.slotsTaken,

@@ -196,6 +196,58 @@ test('who is frozen and who has limits is said to every worker, again and again'
   await vi.waitFor(() => expect(ours().at(-1)?.frozen).toEqual([]));
 });
 
+test('a budget alerts once, whoever owns it; the operator sees it in the account, on the bus and in a metric', async () => {
+  const spent = (await view()).budgets[0]?.spentMicroUsd ?? 0;
+  const limit = spent + 1_000;
+  const alertAtPercent = Math.ceil(((spent + 500) * 100) / limit);
+  const reached = Math.ceil((limit * alertAtPercent) / 100) - spent;
+  const alerts = async (): Promise<readonly StoredAccountEvent[]> =>
+    (await stored()).map(({ envelope }) => JSON.parse(envelope) as StoredAccountEvent).filter(({ type }) => type === 'budget.alerted');
+  const counted = async (): Promise<number> => {
+    const metrics = await (await fetch(`${running.healthUrl}/metrics`)).text();
+    return Number(/^mandate_budget_alerts_total\{[^}]*scope="tenant",period="day"[^}]*\} (\d+)$/m.exec(metrics)?.[1] ?? 0);
+  };
+  const before = await counted();
+  expect(await command(TYPES.accountDefine, { budgets: [{ ...day(limit), alertAtPercent }], slots: null })).toMatchObject({
+    accepted: true,
+    account: { budgets: [{ alertAtPercent }] },
+  });
+  await ask(20, reached - 1);
+  await answered(20);
+  expect((await view()).budgets[0]).not.toHaveProperty('alertedAt');
+  await ask(21, 1);
+  await answered(21);
+  const [alert, ...others] = await alerts();
+  expect(others).toEqual([]);
+  expect(alert?.data).toEqual({
+    scope: 'tenant',
+    period: 'day',
+    day: new Date(alert?.at ?? 0).toISOString().slice(0, 10),
+    usedMicroUsd: spent + reached,
+    limitMicroUsd: limit,
+    percent: alertAtPercent,
+  });
+  expect((await view()).budgets).toMatchObject([{ alertAtPercent, alertedAt: alert?.at }]);
+  expect(await counted()).toBe(before + 1);
+  await vi.waitFor(() => expect(published.filter(({ type }) => type === 'budget.alerted').map(({ id }) => id)).toEqual([alert?.id]));
+  await settle(21, 0);
+  await running.stop();
+  running = await start();
+  expect((await view()).budgets).toMatchObject([{ alertAtPercent, alertedAt: alert?.at }]);
+  // Below it, and there again, under the successor.
+  await ask(22, 1);
+  await answered(22);
+  expect(await alerts()).toHaveLength(1);
+  // Raised: it is armed again.
+  await command(TYPES.accountDefine, { budgets: [{ ...day(limit + 1), alertAtPercent }], slots: null });
+  await ask(23, 50);
+  await answered(23);
+  expect(await alerts()).toHaveLength(2);
+  expect(await counted()).toBe(1);
+  await Promise.all([20, 22, 23].map((n) => settle(n, 0)));
+  await vi.waitFor(async () => expect((await view()).leases).toBe(0));
+});
+
 test('only the gateway defines and freezes, and nobody asks on another partition', async () => {
   const before = (await stored()).length;
   const parked = async (): Promise<number> => (await sql.query('select 1 from es.parked')).rows.length;

@@ -37,7 +37,7 @@ export class GenerationProjection {
     this.#options = options;
     this.generation = options.generation;
     const { databaseUrl, generation } = options;
-    this.#pool = openPool(databaseUrl, { max: 3, timeoutMs: WRITE_TIMEOUT_MS, name: 'projector', slot: generation.slot });
+    this.#pool = openPool(databaseUrl, { max: 3, timeoutMs: WRITE_TIMEOUT_MS, name: 'projector', slot: generation.slot, readsLog: true });
     this.#control = openPool(databaseUrl, { max: 1, timeoutMs: CONTROL_TIMEOUT_MS, name: 'projector-leases', slot: generation.slot });
   }
 

@@ -11,6 +11,8 @@ export interface PoolOptions {
   readonly name: string;
   /** Where the tables without a schema are. */
   readonly slot?: Slot;
+  /** Reads the log in pages. */
+  readonly readsLog?: true;
   /** Instead of the role that logs in. */
   readonly role?: 'mandate_reader';
 }
@@ -23,13 +25,16 @@ export interface PoolOptions {
  */
 export function openPool(databaseUrl: string, options: PoolOptions): Pool {
   const slot = options.slot === undefined ? '' : ` -c search_path=${options.slot}`;
+  // Of a log that Postgres has no statistics of yet (a new one, a restored one) it would read and sort all the rest of a
+  // partition for each page: 70 ms and more instead of 1 ms when 60,000 events are left.
+  const pages = options.readsLog === true ? ' -c enable_bitmapscan=off' : '';
   const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: options.max,
     connectionTimeoutMillis: 2_000,
     query_timeout: options.timeoutMs,
     application_name: options.name,
-    options: `-c synchronous_commit=off${slot}${options.role === undefined ? '' : ` -c role=${options.role}`}`,
+    options: `-c synchronous_commit=off${slot}${pages}${options.role === undefined ? '' : ` -c role=${options.role}`}`,
     keepAlive: true,
     types: types as never,
   });

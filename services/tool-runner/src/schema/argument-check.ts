@@ -11,6 +11,7 @@ export class SchemaUnusable extends Error {
 
 const MAX_SCHEMA_BYTES = 64 * 1024;
 const MAX_SCHEMA_DEPTH = 32;
+/** Of processor time. */
 const COMPILE_WITHIN_MS = 500;
 const CHECK_WITHIN_MS = 100;
 /**
@@ -61,12 +62,17 @@ export function compileCheck(schema: unknown): Check {
   const { $schema: dialect, $id: _, ...rest } = schema as { $schema?: unknown; $id?: unknown };
   const ajv = typeof dialect === 'string' && /draft-0[4-7]/.test(dialect) ? drafts.draft7 : drafts.draft2020;
   let validate: ValidateFunction;
+  let mine: object = rest;
   try {
-    validate = timeLimited(COMPILE_WITHIN_MS, () => ajv.compile(rest));
+    // Each time a schema of its own: ajv would go on with what was broken off.
+    validate = timeLimited(COMPILE_WITHIN_MS, () => {
+      mine = structuredClone(rest);
+      return ajv.compile(mine);
+    });
   } catch (cause) {
     throw new SchemaUnusable(`the schema cannot be compiled: ${(cause as Error).message.slice(0, 200)}`, { cause });
   } finally {
-    forget(ajv, rest);
+    forget(ajv, mine);
   }
   const limitMs = MAY_TAKE_LONG.test(JSON.stringify(rest)) ? CHECK_WITHIN_MS : undefined;
   return (value) => checkWith(validate, value, limitMs);

@@ -4,10 +4,10 @@ import { DataKeys, EventLog, masterKeysFrom } from '@mandate/event-store';
 import { type FreshDatabase, freshDatabase } from '@mandate/test-kit';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { modelSays, submission, Telling, toolSays } from '../../../packages/domain/src/workflow/given.ts';
-import { encodeDecision } from './encode-decision.ts';
-import { SNAPSHOT_EVERY, Snapshots } from './snapshots.ts';
-import { WorkflowMemory } from './workflow-memory.ts';
+import { modelSays, submission, Telling, toolSays } from '../../packages/domain/src/workflow/given.ts';
+import { encodeDecision } from '../../services/orchestrator/src/encode-decision.ts';
+import { SNAPSHOT_EVERY, Snapshots } from '../../services/orchestrator/src/snapshots.ts';
+import { WorkflowMemory } from '../../services/orchestrator/src/workflow-memory.ts';
 
 /** Long workflows in a real log, with and without a snapshot: it may make loading shorter and change nothing else. */
 let database: FreshDatabase;
