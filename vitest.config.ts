@@ -15,14 +15,13 @@ export default defineConfig({
         test: { name: 'unit', include: [`${sources}/*.test.ts`], exclude: ['**/*.int.test.ts', '**/node_modules/**'], testTimeout: 60_000 },
       },
       { test: { name: 'integration', include: [`${sources}/*.int.test.ts`], testTimeout: 30_000, hookTimeout: 30_000 } },
-      // Whole systems one after the other, when nothing else runs: they measure their own patience.
+      // Whole systems, when the small tests are done: their waiting leaves room for each other.
       {
         test: {
           name: 'journeys',
           include: ['test/{journeys,histories}/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
           sequence: { groupOrder: 1 },
         },
       },
@@ -32,8 +31,7 @@ export default defineConfig({
           include: ['test/faults/**/*.test.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 1 },
         },
       },
       // Part of `npm run faults -- --all`, not of `npm test`.
@@ -44,7 +42,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
