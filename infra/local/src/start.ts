@@ -11,7 +11,7 @@ import { type Stack, startStack } from './stack.ts';
 import { paint, timelineLine, usd } from './timeline.ts';
 
 const defaultTask =
-  'Let other agents compare docs/architecture.md, docs/bus.md and docs/operations.md, find the markdown file under docs/decisions ' +
+  'Let other agents compare docs/architecture.md, docs/bus.md and docs/audit.md, find the markdown file under docs/decisions ' +
   'with the most words, count the TypeScript files in services, and, with a budget of $5, list the headings of README.md.';
 
 const help = `npm start                      start everything, run one task about this repository, keep serving

@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { deserialize, serialize } from 'node:v8';
 
-/** Folding 1,000 events takes about 10 ms; few workflows ever have so many. */
-export const SNAPSHOT_EVERY = 1_000;
+/** Folding so many events takes about 5 ms; few workflows ever have more. */
+export const SNAPSHOT_EVERY = 500;
 
 /** What a snapshot holds: the state, and what else is read off the first event. */
 export interface Folded {

@@ -10,7 +10,7 @@ import { startServers, storeEnvironment } from '../store-stack.ts';
 /** From the log to the state in an orchestrator's memory, contents decrypted. */
 export const rehydrate: Item = {
   name: 'rehydrate',
-  title: 'Rehydrate a workflow of 10,000 events: from its snapshot, which is 999 events old, and from the first event on',
+  title: 'Rehydrate a workflow of 10,000 events: from its snapshot, which is as old as it may become, and from the first event on',
   measure: async (bench) => {
     const servers = await startServers(bench);
     try {

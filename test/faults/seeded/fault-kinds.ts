@@ -66,6 +66,11 @@ const onVictim =
     return site.using(process.name, () => work(process, site));
   };
 
+/** It does not start while a server that it needs is down: then it is started when all is healed. */
+async function upAgain(process: SupervisedProcess, note: Site['note']): Promise<void> {
+  await process.restart().catch(() => note(`${process.name} could not start`));
+}
+
 const seconds = (ms: number): string => `${(ms / 1_000).toFixed(1)} s`;
 
 export const FAULTS = {
@@ -80,7 +85,7 @@ export const FAULTS = {
           note(`kill -9 ${process.name}`);
           await process.kill();
           await wait(downMs);
-          await process.restart();
+          await upAgain(process, note);
         }),
       };
     },
@@ -97,7 +102,7 @@ export const FAULTS = {
           await process.stop();
           note(`${process.name} has stopped`);
           await wait(downMs);
-          await process.restart();
+          await upAgain(process, note);
         }),
       };
     },
