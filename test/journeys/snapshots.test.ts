@@ -131,3 +131,13 @@ it('there is none of what is not committed yet, and none is left of what has end
   snapshots.committed({ ...held, state: { ...held.state, phase: 'completed' } }, held.state.version);
   await vi.waitFor(async () => expect(await snapshotOf(id)).toBeUndefined());
 });
+
+it('a state that cannot be written as bytes is told of, and whoever committed goes on', async () => {
+  const told: string[] = [];
+  const id = await written(longTelling('odd', 20), 'odd', new Snapshots(log));
+  const held = await loaded(id);
+  const odd = { ...held, state: { ...held.state, version: SNAPSHOT_EVERY, odd: () => undefined } };
+  new Snapshots(log, (problem) => told.push(problem)).committed(odd, SNAPSHOT_EVERY);
+  await vi.waitFor(() => expect(told).toHaveLength(1));
+  expect(await snapshotOf(id)).toBeUndefined();
+});

@@ -9,6 +9,7 @@ export {
   type ParkedRow,
   type ParkedStatus,
   type StoredAccount,
+  type Snapshot,
   type StoredStream,
   type StreamWrite,
   type TakenPartition,

@@ -1,5 +1,5 @@
 import { type Workflow, isUnfinished } from '@mandate/domain';
-import type { EventLog, StoredStream } from '@mandate/event-store';
+import type { EventLog, Snapshot, StoredStream } from '@mandate/event-store';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -59,9 +59,16 @@ export class Snapshots {
     held.snapshotAt = version;
     const { id: stream, partition, headHash: hash, state, actor, correlation, trace } = held;
     const folded: Folded = { state, actor, correlation, trace };
-    this.#log
-      .saveSnapshot({ partition, stream, version, hash, by: this.by, state: serialize(folded) })
-      .catch((error: unknown) => this.#onProblem((error as Error).message));
+    void this.#save({ partition, stream, version, hash, by: this.by }, folded);
+  }
+
+  /** Never throws: whoever committed is not to hear of it. */
+  async #save(of: Omit<Snapshot, 'state'>, folded: Folded): Promise<void> {
+    try {
+      await this.#log.saveSnapshot({ ...of, state: serialize(folded) });
+    } catch (error) {
+      this.#onProblem((error as Error).message);
+    }
   }
 
   #drop(held: Held): void {
@@ -71,9 +78,9 @@ export class Snapshots {
   }
 }
 
-/** A digest of the sources that fold events, or of the bundle that they are in. */
+/** A digest of the sources that fold events, or of the bundle that they are in, and of what writes states as bytes. */
 function foldingCode(): string {
-  const digest = createHash('sha256');
+  const digest = createHash('sha256').update(process.versions.v8);
   for (const file of foldingFiles()) digest.update(readFileSync(file));
   return digest.digest('hex').slice(0, 32);
 }
